@@ -1,0 +1,89 @@
+"""``cfupload emulator`` and ``cfupload demo``: the embedded Stream."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cfstream_upload.cli.everywhere import Desk, option, state_dir, with_everywhere
+from cfstream_upload.errors import ExtraMissing, UsageProblem
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("emulator")(with_everywhere(emulator))
+    app.command("demo")(with_everywhere(demo))
+
+
+def emulator(
+    desk: Desk,
+    port: Annotated[
+        int | None,
+        option("--port", metavar="N", help="The port to listen on [any].", min=0, max=65535),
+    ] = None,
+    stop: Annotated[
+        bool, option("--stop", help="End the one that --local started.", env=False)
+    ] = False,
+) -> int:
+    """Run the embedded Stream as a server, until Ctrl-C.
+
+    Examples:
+
+        cfupload emulator --port 8787
+
+        cfupload emulator --stop
+    """
+    from cfstream_upload.emulator import detached
+
+    if stop:
+        ended = detached.stop(state_dir() / "local")
+        desk.console.line("Stopped." if ended else "No embedded Stream was running.")
+        return 0
+    return _serve(desk, port or 0)
+
+
+def _serve(desk: Desk, port: int) -> int:
+    try:
+        from cfstream_upload.emulator import server
+    except ImportError as missing:
+        raise ExtraMissing(
+            f"The embedded Stream needs the extra 'emulator' ({missing.name} is missing)",
+            "Run: pip install 'cfstream-upload[emulator]'",
+        ) from None
+    from cfstream_upload.emulator.model import Stream
+
+    try:
+        listener = server.listen(port)
+    except OSError as error:
+        raise UsageProblem(
+            f"Port {port} cannot be used ({error.strerror})", "Choose another, or none at all."
+        ) from None
+    served = server.Server(Stream(), listener)
+    endpoint = served.endpoint
+    if desk.common.mode == "json":
+        desk.console.document({"version": 1, "emulator": asdict(endpoint), "error": None})
+    else:
+        desk.console.line(f"export CLOUDFLARE_API_BASE_URL={endpoint.base_url}")
+        desk.console.line(f"export CLOUDFLARE_ACCOUNT_ID={endpoint.account}")
+        desk.console.line(f"export CLOUDFLARE_API_TOKEN={endpoint.token}")
+    desk.console.warning("the embedded Stream keeps videos in memory until it ends: Ctrl-C")
+    served.serve()
+    return 0
+
+
+def demo(desk: Desk) -> int:
+    """Show what happens when things break.
+
+    Four acts on real sockets, in about fifteen seconds.
+
+    Examples:
+
+        cfupload demo
+
+        cfupload demo --json
+    """
+    from cfstream_upload.cli.demonstration import Demonstration
+
+    return Demonstration(desk).run()

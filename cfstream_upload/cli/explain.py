@@ -1,0 +1,30 @@
+"""``cfupload help``: what the exit codes mean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cfstream_upload.cli.everywhere import Desk, with_everywhere
+from cfstream_upload.errors import UsageProblem, exit_code_table
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("help")(with_everywhere(explain))
+
+
+def explain(desk: Desk, topic: Annotated[str, typer.Argument(metavar="exit-codes")]) -> int:
+    """Explain a topic.
+
+    Examples:
+
+        cfupload help exit-codes
+
+        cfupload help exit-codes | less
+    """
+    if topic != "exit-codes":
+        raise UsageProblem(f"There is no help on {topic!r}", "Topics: exit-codes")
+    desk.console.table(["CODE", "MEANING", "WHAT TO DO"], [list(row) for row in exit_code_table()])
+    return 0

@@ -1,0 +1,304 @@
+"""Where every setting comes from: flag, profile, environment, config file or default.
+
+The places and their order are in module `origins`. Here each value is judged and the defaults
+stand. A message never quotes a value that may be a secret pasted into the wrong place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from cfstream_upload import credentials, profiles
+from cfstream_upload.attempt import is_label, is_uid
+from cfstream_upload.credentials import Secret
+from cfstream_upload.errors import ConfigProblem, UsageProblem
+from cfstream_upload.origins import APP, Found, Layers, config_path, expanded
+from cfstream_upload.profiles import DEFAULT_PROFILE, KEYS
+
+__all__ = [
+    "DEFAULT_BASE",
+    "KEYS",
+    "Secret",
+    "Setting",
+    "Settings",
+    "config_path",
+    "explain",
+    "resolve",
+    "set_value",
+]
+
+DEFAULT_BASE = "https://api.cloudflare.com/client/v4"
+
+_ACCOUNT = ("account_id", "old_account_id")
+_TOKEN = ("api_token", "api_token_file", "token_command", "old_api_token")
+_MAKE_HOST_ID = 'Make one: python3 -c "import secrets; print(secrets.token_hex(16))"'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command works with. ``base`` has no trailing slash, ``account`` is 32 hex digits.
+
+    Without an account or a token needed, those two may be empty. ``proxy`` is an ``http://`` URL,
+    perhaps with a password. ``warnings`` are lines to be shown once.
+    """
+
+    base: str
+    account: str
+    token: Secret
+    state_dir: Path
+    label: str
+    host_id: str | None
+    ca_cert: Path | None
+    proxy: Secret | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of ``config show``: secrets are masked already."""
+
+    name: str
+    value_shown: str
+    origin: str
+
+
+def resolve(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    need_account: bool = True,
+    read_label: bool = True,
+) -> Settings:
+    """The settings of this run. Raises `ConfigProblem`, or `UsageProblem` for a flag.
+
+    ``flags`` may hold ``profile``, ``ca_cert``, ``proxy`` and ``label``. Without ``need_account``
+    nothing that only a request to Cloudflare needs is read or judged: no token, certificate or
+    proxy. The label is read for sending alone.
+    """
+    layers = Layers(flags, environ)
+    account, token = layers.find(*_ACCOUNT), layers.find(*_TOKEN)
+    base = _base(layers)
+    warnings = list(layers.file.warnings)
+    warnings += [
+        f"{found.origin} is an old name: use CLOUDFLARE_{found.origin.removeprefix('CF_')}"
+        for found in (account, token)
+        if found and found.name.startswith("old_")
+    ]
+    return Settings(
+        base=base,
+        account=_account(account, environ, need=need_account),
+        token=_token(token, layers) if need_account else Secret(""),
+        state_dir=_state_dir(layers),
+        label=_label(layers) if read_label else "",
+        host_id=_host_id(layers),
+        ca_cert=_ca_cert(layers) if need_account else None,
+        proxy=_proxy(layers, base) if need_account else None,
+        warnings=tuple(warnings),
+    )
+
+
+def explain(flags: Mapping[str, object], environ: Mapping[str, str]) -> list[Setting]:
+    """Every setting with its value and origin, secrets masked; values are not judged.
+
+    No token file is read and no token command run. Raises `ConfigProblem` where the config file
+    itself cannot be read.
+    """
+    layers = Layers(flags, environ)
+    rows: list[Setting] = []
+
+    def add(name: str, found: Found | None, default: str = "") -> None:
+        if found is None:
+            rows.append(Setting(name, default, "default" if default else "not set"))
+        else:
+            rows.append(Setting(name, _shown(name, found.text), found.origin))
+
+    add("account_id", layers.find(*_ACCOUNT))
+    token = layers.find(*_TOKEN)
+    add("api_token", token)
+    if token and token.name in ("api_token_file", "token_command"):
+        how = "the file named by" if token.name == "api_token_file" else "the command named by"
+        rows[-1] = Setting("api_token", "***", f"{how} {token.origin}")
+    add("api_base_url", layers.find("api_base_url"), DEFAULT_BASE)
+    add("state_dir", layers.find("state_dir"), os.fspath(_state_dir(layers)))
+    add("label", layers.find("label") or layers.find("ci_run"))
+    add("host_id", layers.find("host_id"))
+    add("ca_cert", layers.find("ca_cert"))
+    add("proxy", layers.find("proxy"))
+    add("no_proxy", layers.find("no_proxy"))
+    return rows
+
+
+def set_value(
+    name: str, text: str | None, environ: Mapping[str, str], *, profile: str = DEFAULT_PROFILE
+) -> Path:
+    """Write ``name`` into ``profile`` of the config file, or take it out where ``text`` is None.
+
+    The file is replaced whole, mode 0600; its comments are lost. Of ``api_token``,
+    ``api_token_file`` and ``token_command`` a profile keeps the one that was set last. A token may
+    end in a newline. Returns the file's path. Raises `UsageProblem` for an unknown name,
+    `ConfigProblem` for a value that cannot be.
+    """
+    if name not in KEYS:
+        raise UsageProblem(f"There is no setting {name!r}", f"There are: {', '.join(KEYS)}.")
+    path = config_path(environ)
+    profiles.write(path, profile, name, None if text is None else _settable(name, text))
+    return path
+
+
+def _settable(name: str, text: str) -> str:
+    """``text`` as it is to stand in the file under ``name``."""
+    match name:
+        case "account_id":
+            return _judged_account(text, name)
+        case "api_token":
+            return credentials.checked(credentials.one_line(text), name).reveal()
+        case "api_base_url":
+            return _judged_base(text, name)
+        case "proxy":
+            return credentials.proxy_url(text, name)
+        case "label":
+            _check_label(text, name)
+        case "api_token_file" | "ca_cert" if text:
+            return os.fspath(expanded(text).absolute())
+    if not text:
+        raise ConfigProblem(f"The value for {name} is empty", "Give one.")
+    return text
+
+
+# --- one setting each ----------------------------------------------------------------------------
+
+
+def _shown(name: str, text: str) -> str:
+    if name == "api_token":
+        return "***"
+    if name == "account_id" and not is_uid(text.strip().lower()):
+        return "(not 32 hex digits)"
+    if name in ("proxy", "api_base_url"):
+        return credentials.without_password(text)
+    return text
+
+
+def _account(found: Found | None, environ: Mapping[str, str], *, need: bool) -> str:
+    if found is None:
+        if not need:
+            return ""
+        _missing("account", "CLOUDFLARE_ACCOUNT_ID", "account_id", environ)
+    return _judged_account(found.text, found.origin)
+
+
+def _judged_account(text: str, origin: str) -> str:
+    account = text.strip().lower()
+    if not is_uid(account):
+        raise ConfigProblem(
+            f"The account of {origin} is not 32 hex digits",
+            "The dashboard shows the account id; it is no token and no e-mail address.",
+        )
+    return account
+
+
+def _token(found: Found | None, layers: Layers) -> Secret:
+    if found is None:
+        _missing("API token", "CLOUDFLARE_API_TOKEN", "api_token", layers.environ)
+    if found.name == "api_token_file":
+        return credentials.from_file(expanded(found.text), found.origin)
+    if found.name == "token_command":
+        return credentials.from_command(found.text, found.origin, layers.environ)
+    return credentials.checked(found.text, found.origin)
+
+
+def _missing(what: str, variable: str, key: str, environ: Mapping[str, str]) -> NoReturn:
+    hint = f"Set {variable}, or run: cfupload config set {key}"
+    if key == "api_token" and (environ.get("CLOUDFLARE_API_KEY") or environ.get("CF_API_KEY")):
+        hint = f"The global API key is not used. Make a token with Stream: Edit and set {variable}."
+    raise ConfigProblem(f"There is no {what}", hint)
+
+
+def _base(layers: Layers) -> str:
+    found = layers.find("api_base_url")
+    if found is None or found.text == DEFAULT_BASE:
+        return DEFAULT_BASE
+    return _judged_base(found.text, found.origin)
+
+
+def _judged_base(text: str, origin: str) -> str:
+    # The one judge of URLs comes with the whole HTTP library: only an unusual base pays for it.
+    from cfstream_upload.wire import UnacceptableUrl, acceptable_api_base
+
+    try:
+        return acceptable_api_base(text)
+    except UnacceptableUrl as refusal:
+        raise ConfigProblem(
+            f"The API base of {origin} is not acceptable: {refusal}", f"Like {DEFAULT_BASE}"
+        ) from None
+
+
+def _state_dir(layers: Layers) -> Path:
+    if found := layers.find("state_dir"):
+        return expanded(found.text).absolute()
+    import platformdirs
+
+    return platformdirs.user_state_path(APP, appauthor=False)
+
+
+def _label(layers: Layers) -> str:
+    found = layers.find("label") or layers.find("ci_run")
+    if found is None or not found.text:
+        return ""
+    if found.name == "ci_run":
+        return found.text if is_label(found.text) else ""
+    _check_label(found.text, found.origin, UsageProblem if found.rank == 1 else ConfigProblem)
+    return found.text
+
+
+def _check_label(
+    text: str, origin: str, problem: type[UsageProblem | ConfigProblem] = ConfigProblem
+) -> None:
+    if not is_label(text):
+        raise problem(
+            f"The label of {origin} cannot travel in a marker",
+            "Use 1 to 64 of the letters A-Z a-z 0-9 _ . : / @ + - and begin with a letter, "
+            "a digit, _ or -.",
+        )
+
+
+def _host_id(layers: Layers) -> str | None:
+    found = layers.find("host_id")
+    if found and not is_uid(found.text):
+        raise ConfigProblem(f"{found.origin} is not 32 lower-case hex digits", _MAKE_HOST_ID)
+    return found.text if found else None
+
+
+def _ca_cert(layers: Layers) -> Path | None:
+    found = layers.find("ca_cert")
+    if found is None:
+        return None
+    path = expanded(found.text).absolute()
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        content, why = b"", getattr(error, "strerror", None) or "not readable"
+    else:
+        why = "it holds no certificate in PEM form"
+    if b"-----BEGIN " not in content:
+        problem = UsageProblem if found.rank == 1 else ConfigProblem
+        raise problem(
+            f"The certificates of {found.origin} cannot be used: {path}: {why}",
+            "Name a PEM file that can be read.",
+        )
+    return path
+
+
+def _proxy(layers: Layers, base: str) -> Secret | None:
+    found = layers.find("proxy")
+    if found is None or not found.text:
+        return None
+    url = credentials.proxy_url(found.text, found.origin, flag=found.rank == 1)
+    # What was said on purpose for this run is not taken back by the environment.
+    passed_over = layers.find("no_proxy") if found.rank > 2 else None
+    if passed_over and credentials.goes_direct(base, passed_over.text, passed_over.origin):
+        return None
+    return Secret(url)

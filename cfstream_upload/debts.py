@@ -1,0 +1,89 @@
+"""Paying debts: rows that nobody runs and that are wanted gone, and markers that are watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cfstream_upload import events
+from cfstream_upload.after import DAY, GRACE
+from cfstream_upload.attempt import PENDING, Attempt, Stage
+from cfstream_upload.errors import Busy
+from cfstream_upload.session import Session
+from cfstream_upload.stream import Page
+from cfstream_upload.transfer import Carriage, stray
+from cfstream_upload.video import Video
+
+
+def pay(session: Session, row: Attempt, held: str | None = None) -> Attempt | None:
+    """Carry a row to its end under its own lock, tried and never waited for.
+
+    None when another process runs it. ``held`` is the key of a lock that the caller holds.
+    """
+    if session.key(row) == held:
+        return Carriage(session.room, session.wanted(row)).carry()
+    try:
+        with session.lock_of(row):
+            fresh = session.journal.again(row)
+            if fresh is None:
+                return replace(row, stage=Stage.GONE)
+            # Whoever held the lock may have changed what is wanted of it.
+            if fresh.stage is Stage.CREATED:
+                fresh = replace(fresh, doomed=fresh.doomed or row.doomed, kept=row.kept)
+            return Carriage(session.room, session.wanted(fresh)).carry()
+    except Busy:
+        return None
+
+
+def settle_watches(session: Session, held: str | None = None) -> int:
+    """Discard what late or repeated creates made; the number of videos that went.
+
+    One list call, and none when no marker is watched. Trouble leaves all as it is: the next
+    command looks again.
+    """
+    settings = session.settings
+    # Watches first: whatever became a watch since then is still a row.
+    watched = {w.id: w for w in session.journal.watches(settings.base, settings.account)}
+    rows = session.rows()
+    unanswered = {row.id: row for row in rows if row.stage is Stage.INTENDED}
+    watched |= unanswered
+    if not watched:
+        return 0
+    known = {row.uid for row in rows}
+    found: list[Video] = []
+    # No earliest time: when a lost create was made is not known.
+    for page in session.api.pages({"status": PENDING}, None, session.patience):
+        if not isinstance(page, Page):
+            return 0
+        found += [v for v in page.videos if v.marker is not None and v.marker.attempt in watched]
+    gone = 0
+    for video in found:
+        marker = video.marker
+        if marker is None or video.uid in known:
+            continue
+        row = unanswered.get(marker.attempt)
+        if row is None:
+            row = session.journal.record(stray(watched[marker.attempt], video.uid))
+        paid = pay(session, row, held)
+        gone += paid is not None and paid.stage is Stage.GONE
+    _forget_old(session, list(watched.values()), {v.marker.attempt for v in found if v.marker})
+    return gone
+
+
+def _forget_old(session: Session, watched: list[Attempt], seen: set[str]) -> None:
+    """A watch ends by Stream's own clock, and only when its marker was not seen."""
+    date = session.api.date
+    for watch in watched:
+        if date is None or watch.id in seen or watch.row:
+            continue
+        if watch.since is None:
+            session.journal.watch(replace(watch, since=date))
+        elif date > max(watch.since + DAY, (watch.expiry or 0.0) + GRACE):
+            session.journal.unwatch(watch)
+
+
+def say_debts(session: Session, path: str) -> None:
+    """Tell of debts that stand; they change no outcome."""
+    count = sum(row.is_debt for row in session.rows())
+    if count:
+        words = f"{count} failed upload(s) wait to be removed: cfupload cleanup"
+        session.tell(events.Notice(path, words))

@@ -1,0 +1,180 @@
+"""A service behind HTTP/1.1 on 127.0.0.1, for any client of Stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .endpoint import IDENTITY_PATH, Endpoint
+from .exchange import ConnectionCut, NoReply, Reply, Request, Service
+from .routes import API
+
+HOST = "127.0.0.1"
+KEEP_ALIVE_SECONDS = 90
+_CONNECTION = "cfstream.connection"
+
+
+class Server:
+    """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s."""
+
+    def __init__(
+        self, service: Service, listener: socket.socket, idle: float | None = None
+    ) -> None:
+        self._service = service
+        self._listener = listener
+        self._idle = idle
+        self._under_way = 0
+        self._last_used = time.monotonic()
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                self._app,
+                http=_Protocol,
+                loop="asyncio",
+                lifespan="off",
+                interface="asgi3",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                # The model's clock makes the date, and Cloudflare does not say uvicorn.
+                date_header=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it can be reached."""
+        port = self._listener.getsockname()[1]
+        base_url = f"http://{HOST}:{port}{API}"
+        return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
+
+    def stop(self) -> None:
+        """End `serve` soon, from any thread; requests under way get a second."""
+        self._uvicorn.should_exit = True
+
+    def serve(self) -> None:
+        """Serve until the end; the listener is closed then."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        watch = asyncio.create_task(self._stop_when_idle())
+        try:
+            await self._uvicorn.serve(sockets=[self._listener])
+        finally:
+            watch.cancel()
+
+    async def _stop_when_idle(self) -> None:
+        while self._idle is not None:
+            await asyncio.sleep(min(1.0, self._idle / 4))
+            if not self._under_way and time.monotonic() - self._last_used > self._idle:
+                self.stop()
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._under_way += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._under_way -= 1
+            self._last_used = time.monotonic()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        http = HttpRequest(scope, receive)
+        if http.scope["path"] == IDENTITY_PATH:
+            response = self._identity(http.headers.get("authorization", ""))
+        else:
+            reply = await self._converse(http)
+            if reply is None:
+                return
+            response = Response(reply.body, reply.status, dict(reply.headers))
+        await response(scope, receive, send)
+
+    async def _converse(self, http: HttpRequest) -> Reply | None:
+        """Carry out one exchange; None when there is nobody to reply to."""
+        exchange = self._service.begin(_head(http))
+        try:
+            async for block in http.stream():
+                exchange.write(block)
+            reply = exchange.finish()
+            await asyncio.sleep(reply.after)
+        except ClientDisconnect:
+            exchange.cut()
+        except ConnectionCut:
+            http.scope[_CONNECTION].transport.abort()
+            await _until_disconnected(http)
+        except NoReply:
+            await _until_disconnected(http)
+        except BaseException:
+            exchange.cut()
+            raise
+        else:
+            return reply
+        return None
+
+    def _identity(self, authorization: str) -> Response:
+        """Prove to a client that knows the token who this is, unless the end has begun."""
+        known = secrets.compare_digest(authorization, f"Bearer {self._service.token}")
+        if not known or self._uvicorn.should_exit:
+            return Response(status_code=503 if known else 401)
+        text = json.dumps({"account": self._service.account, "pid": os.getpid()})
+        return Response(text, media_type="application/json")
+
+
+def listen(port: int = 0, *, or_another: bool = False) -> socket.socket:
+    """Listen on a port (0: any free one); ``or_another`` takes a free one when it is in use."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError:
+        if not or_another:
+            raise
+        return socket.create_server((HOST, 0))
+
+
+@contextlib.contextmanager
+def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
+    """Serve from a thread of this process until the block ends."""
+    server = Server(service, listen(port))
+    endpoint = server.endpoint
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        server.stop()
+        thread.join()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, reachable from a request: ASGI itself has no way to cut a connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope[_CONNECTION] = self
+
+
+def _head(http: HttpRequest) -> Request:
+    return Request(
+        http.method, http.scope["path"], http.query_params.multi_items(), dict(http.headers.items())
+    )
+
+
+async def _until_disconnected(http: HttpRequest) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,65 @@
+"""A lost or damaged journal: the file is moved aside, receipts are read back from the markers."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from cfstream_upload.attempt import ERROR, PENDING, Attempt, Identity, Stage
+from cfstream_upload.errors import JournalProblem
+from cfstream_upload.session import Session
+from cfstream_upload.statedir import prepare_folder, remembered_host
+from cfstream_upload.stream import Page
+from cfstream_upload.sweeping import api_problem
+from cfstream_upload.video import Video
+
+
+def rebuild_journal(session: Session) -> list[Attempt]:
+    """Start a new journal and write a receipt for each whole video of this state directory.
+
+    What is still pending on Stream gets no row: ``cleanup --orphans`` deletes it once its upload
+    window is over, for a process that outlived the journal may still be sending it. A receipt
+    read back knows no file: sending that file again makes a second video.
+    """
+    folder = session.settings.state_dir
+    prepare_folder(folder)
+    host = remembered_host(folder)
+    found: list[Video] = []
+    for page in session.api.pages({}, None, session.patience):
+        if not isinstance(page, Page):
+            raise api_problem(page)
+        found += [v for v in page.videos if v.marker is not None and v.marker.host == host]
+    _move_aside(folder)
+    return [
+        session.journal.record(receipt)
+        for video in found
+        if (receipt := _receipt(session, video)) is not None
+    ]
+
+
+def _move_aside(folder: Path) -> None:
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    try:
+        for name in ("journal.db", "journal.db-journal", "journal.id"):
+            path = folder / name
+            if os.path.lexists(path):
+                path.rename(folder / f"{name}.old-{stamp}")
+    except OSError as error:
+        raise JournalProblem(
+            f"The journal in {folder} cannot be moved aside ({error.strerror})",
+            "Check that you may write there.",
+        ) from None
+
+
+def _receipt(session: Session, video: Video) -> Attempt | None:
+    marker = video.marker
+    if marker is None or video.state in (PENDING, ERROR):
+        return None
+    size = video.raw.get("size")
+    return Attempt(
+        id=marker.attempt, host=marker.host, label=marker.label,
+        base=session.settings.base, account=session.settings.account,
+        path="", file=Identity(0, 0, size if isinstance(size, int) else 0, 0, ""),
+        stage=Stage.STORED, uid=video.uid, told=True,
+    )  # fmt: skip

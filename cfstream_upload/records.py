@@ -1,0 +1,73 @@
+"""What scripts are told of an upload: events as records, and records as JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cfstream_upload import events
+from cfstream_upload.meter import Meter
+
+VERSION = 1
+
+
+def as_json(content: object, change: Callable[[str], str], indent: int | None = None) -> str:
+    r"""``content`` as ASCII JSON with ``change`` applied to every text in it.
+
+    A lone surrogate of a file name appears as ``\udcff``; no control character is left as it is.
+    """
+    return json.dumps(_mapped(content, change), indent=indent, default=str)
+
+
+def described(event: events.Event, meter: Meter | None, now: float) -> dict[str, object] | None:
+    """``event`` as the fields that scripts know; None for what they are not told."""
+    file = event.file
+    match event:
+        case events.Started():
+            return {"message_type": "started", "file": file, "total_bytes": event.size}
+        case events.Resumed():
+            return {
+                "message_type": "resumed", "file": file, "uid": event.uid,
+                "bytes_acknowledged": event.offset, "total_bytes": event.size,
+            }  # fmt: skip
+        case events.Progress():
+            return {
+                "message_type": "progress", "file": file, "uid": meter.uid if meter else None,
+                "bytes_acknowledged": event.acknowledged, "bytes_sent": event.sent,
+                "total_bytes": event.size,
+                "bytes_per_second": _rounded(meter.speed(now) if meter else None),
+                "seconds_remaining": _rounded(meter.seconds_left(now) if meter else None),
+            }  # fmt: skip
+        case events.Retrying():
+            return {
+                "message_type": "retrying", "file": file, "message": event.message,
+                "tries": event.tries, "seconds": round(event.seconds, 3),
+            }  # fmt: skip
+        case events.CleaningUp():
+            return {
+                "message_type": "cleaning_up", "file": file, "uid": event.uid,
+                "message": event.message,
+            }  # fmt: skip
+        case events.CleanedUp():
+            return {
+                "message_type": "cleaned_up", "file": file, "uid": event.uid,
+                "attempt": event.attempt,
+            }  # fmt: skip
+        case _:
+            return None
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)
+
+
+def _mapped(content: object, change: Callable[[str], str]) -> Any:  # noqa: ANN401  it is JSON
+    """``content`` with ``change`` applied to every text in it, keys too."""
+    if isinstance(content, str):
+        return change(content)
+    if isinstance(content, Mapping):
+        return {change(str(key)): _mapped(value, change) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_mapped(item, change) for item in content]
+    return content

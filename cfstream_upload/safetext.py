@@ -1,0 +1,121 @@
+r"""Text of strangers made safe to show, and secrets taken out of whatever leaves. Pure.
+
+File names, a video's ``meta`` and a server's words may hold escape sequences that repaint a
+terminal, direction marks that turn a name around, or bytes that no encoding takes. Here they
+become visible: ``\x1b``, ``\u202e``, ``\udcff``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from collections.abc import Iterable
+from urllib.parse import quote
+
+MASK = "***"
+
+_SHOWN_UNPRINTABLE = {"Zs", "Co"}  # macOS puts U+202F, a narrow space, into names of recordings
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show as nothing
+_SHORTEST_SECRET = 4  # shorter ones occur in honest text everywhere
+_SHORTEST_IN_BASE64 = 6
+
+
+def safe(text: str, limit: int = 300) -> str:
+    r"""``text`` as one line that no terminal obeys, of at most ``limit`` characters.
+
+    C0, DEL, C1, direction and other format marks, zero-width characters, line and paragraph
+    separators and lone surrogates appear as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``. What is
+    too long ends in ``...``. Applied twice it changes nothing more.
+    """
+    pieces: list[str] = []
+    length = kept = kept_length = 0
+    for letter in text[: limit + 1]:
+        piece = letter if _is_shown(letter) else _escaped(letter)
+        pieces.append(piece)
+        length += len(piece)
+        if length <= limit - 3:
+            kept, kept_length = len(pieces), length
+        if length > limit:
+            return "".join(pieces[:kept]) + "..."[: limit - kept_length]
+    return "".join(pieces)
+
+
+def _is_shown(letter: str) -> bool:
+    if letter.isprintable():
+        return letter not in _BLANK_LETTERS
+    return unicodedata.category(letter) in _SHOWN_UNPRINTABLE
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def no_command(line: str) -> str:
+    """``line`` so that GitHub Actions takes it for text: ``::`` in front, ``##[`` anywhere.
+
+    A file called ``::error::`` must not speak to the runner.
+    """
+    line = line.replace("##[", "#\\#[")
+    return f"\\{line}" if line.lstrip().startswith("::") else line
+
+
+class Redactor:
+    """Replaces known secrets by ``***``: plain, in base64, percent-encoded and in hex.
+
+    Base64 is found also where a secret is only a part of what was encoded, as a proxy's password
+    is. Secrets below four characters are left alone: they would blot out honest text.
+    """
+
+    __slots__ = ("_forms", "_pattern")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+        for secret in secrets:
+            self.add(secret)
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+    def add(self, secret: str) -> None:
+        """Know one secret more from now on."""
+        if len(secret) < _SHORTEST_SECRET:
+            return
+        forms = self._forms | _forms(secret)
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._forms = forms
+        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+    def __call__(self, text: str) -> str:
+        """``text`` without any known secret."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+
+def _forms(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogateescape")
+    quoted = quote(raw, safe="")
+    percent = "".join(f"%{byte:02X}" for byte in raw)
+    forms = {secret, quoted, _lower_escapes(quoted), percent, percent.lower()}
+    forms |= {raw.hex(), raw.hex().upper()}
+    if len(raw) >= _SHORTEST_IN_BASE64:
+        for text in _base64_forms(raw):
+            forms |= {text, text.replace("+", "-").replace("/", "_")}
+    return forms
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    whole = base64.b64encode(raw).decode()
+    forms = {whole, whole.rstrip("=")}
+    for before in range(3):
+        # A character carries six bits: keep those that hold nothing of the neighbours.
+        text = base64.b64encode(bytes(before) + raw).decode()
+        forms.add(text[-(-8 * before // 6) : 8 * (before + len(raw)) // 6])
+    return forms
+
+
+def _lower_escapes(quoted: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)

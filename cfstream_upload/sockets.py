@@ -1,0 +1,433 @@
+"""Sockets that wait in slices: the network backend below httpcore, and its errors.
+
+httpcore's own sockets sleep in the kernel until bytes come or a timeout per read ends: they see no
+cancel flag, and a reply that drips a byte at a time outlives every timeout. Here every wait (name
+look-up, connect, TLS handshake, write, read) lasts at most `SLICE` and asks the request's `Watch`
+between two slices. One thread runs one request, so the watch is found by the thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import re
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import httpcore
+
+SLICE = 0.25
+"""The longest wait, in seconds, without a look at the cancel flag."""
+
+_STAGGER = 0.3  # seconds before the next address of a host is tried beside the first
+_RECORD = 16 * 1024  # a TLS record: OpenSSL reports progress only when a whole send is done
+_READ = 64 * 1024
+_UNSENT = 256 * 1024  # bytes the kernel may hold unsent, so that "sent" means nearly gone
+
+_T = TypeVar("_T")
+_Address = tuple[int, int, int, str, Any]
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
+_INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1\d\d.*?\r?\n\r?\n)*", re.DOTALL)
+
+
+class WireError(Exception):
+    """A request that brought no reply; the text names at most a host, never a URL or a token."""
+
+
+class UnacceptableUrl(WireError):
+    """A URL this program must not connect to; nothing was sent."""
+
+
+class NotSent(WireError):
+    """Provably nothing of the request was sent.
+
+    ``reason``: ``dns``, ``refused`` (or unreachable), ``timeout``, ``certificate``, ``tls``,
+    ``proxy``, or ``local`` (this machine has no more sockets, threads or memory).
+    """
+
+    def __init__(
+        self,
+        reason: Literal["dns", "refused", "timeout", "certificate", "tls", "proxy", "local"],
+        text: str,
+    ) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Lost(WireError):
+    """Some of the request may have been sent, and no whole reply came.
+
+    ``reason``: ``cut`` (closed or reset), ``stalled``, ``deadline``, ``protocol`` (no proper
+    HTTP), ``toolarge`` (the reply's headers).
+    """
+
+    def __init__(
+        self, reason: Literal["cut", "stalled", "deadline", "protocol", "toolarge"], text: str
+    ) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Cancelled(WireError):
+    """The cancel flag was seen; ``sent`` tells whether anything may have been sent."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("cancelled")
+        self.sent = sent
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one request may take, in seconds, and what makes it give up.
+
+    ``deadline`` is for the whole request; None sets no limit while the body flows, and the reply
+    then has twice ``stall``. ``stall`` is the longest wait without one byte in either direction.
+    ``cancelled`` is asked at least every `SLICE` seconds.
+    """
+
+    deadline: float | None = 60.0
+    stall: float = 60.0
+    cancelled: Callable[[], bool] = _never
+
+
+class Watch:
+    """One request's clock, and what the sockets have learned about that request."""
+
+    def __init__(self, patience: Patience, *, host: str, secure: bool, proxied: bool) -> None:
+        self._patience = patience
+        self._started = time.monotonic()
+        self._connect_by: float | None = None
+        self._replying_since: float | None = None
+        self.host = host
+        self.secure = secure
+        self.proxied = proxied
+        self.sent = False
+        self.peer_closed = False
+
+    def connecting(self, seconds: float) -> None:
+        """A new connection begins; name, TCP, proxy and TLS share these seconds."""
+        self._connect_by = time.monotonic() + seconds
+
+    def connected(self) -> None:
+        """The connection stands."""
+        self._connect_by = None
+
+    def replying(self) -> None:
+        """The body is out (or refused); from here on the reply is awaited."""
+        if self.sent and self._replying_since is None:
+            self._replying_since = time.monotonic()
+
+    def slice(self, since: float) -> float:
+        """Seconds to wait next, at most `SLICE`, where nothing moved after ``since``.
+
+        Raises Cancelled, Lost or NotSent when the request is over.
+        """
+        if self._patience.cancelled():
+            raise Cancelled(sent=self.sent)
+        now = time.monotonic()
+        ends = self._ends()
+        stalls = since + self._patience.stall
+        left = min(ends, stalls) - now
+        if left > 0:
+            return min(SLICE, left)
+        if not self.sent:
+            raise NotSent("timeout", f"{self.host}: no connection in time")
+        if stalls <= ends:
+            raise Lost("stalled", f"{self.host}: nothing moved for {self._patience.stall:g} s")
+        raise Lost("deadline", f"{self.host}: no whole reply after {now - self._started:.0f} s")
+
+    def _ends(self) -> float:
+        limits = [float("inf")]
+        if self._connect_by is not None:
+            limits.append(self._connect_by)
+        if self._patience.deadline is not None:
+            limits.append(self._started + self._patience.deadline)
+        elif self._replying_since is not None:
+            limits.append(self._replying_since + 2 * self._patience.stall)
+        return min(limits)
+
+
+class Sockets(httpcore.NetworkBackend):
+    """httpcore's network backend; `watched` sets the watch of the requests of this thread."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._connect_timeout = connect_timeout
+        self._thread = threading.local()
+
+    @contextlib.contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Let ``watch`` judge every wait of this thread."""
+        self._thread.watch = watch
+        try:
+            yield
+        finally:
+            del self._thread.watch
+
+    @property
+    def watch(self) -> Watch:
+        """The watch of the request that this thread runs."""
+        watch: Watch = self._thread.watch
+        return watch
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Look the host up and connect to the address that answers first."""
+        watch = self.watch
+        watch.connecting(self._connect_timeout)
+        try:
+            sock = _first_to_answer(_look_up(host, port, watch), watch)
+        except OSError as trouble:
+            raise _no_connection(trouble, host, watch) from None
+        if not watch.secure:
+            watch.connected()
+        return _Stream(sock, self, host, tls=False)
+
+
+class _Stream(httpcore.NetworkStream):
+    """One connection: a non-blocking socket, waited for in slices."""
+
+    def __init__(self, sock: socket.socket, sockets: Sockets, host: str, *, tls: bool) -> None:
+        self._sock = sock
+        self._sockets = sockets
+        self._host = host
+        self._tls = tls
+        self._early = bytearray()  # what the peer said while we were still writing
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Up to ``max_bytes``; empty when the peer has closed its side."""
+        watch = self._sockets.watch
+        watch.replying()
+        if self._early:
+            data = bytes(self._early[:max_bytes])
+            del self._early[:max_bytes]
+            return data
+        try:
+            data = self._until_done(lambda: self._sock.recv(max_bytes))
+        except (OSError, ValueError):
+            raise httpcore.ReadError from None
+        watch.peer_closed = not data
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send it all, or raise WriteError: httpcore then reads the reply that may be there."""
+        left = memoryview(buffer)
+        try:
+            while left:
+                left = left[self._send_some(left) :]
+        except (OSError, ValueError):
+            raise httpcore.WriteError from None
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """The same connection under TLS; the certificate must name ``server_hostname``."""
+        host = server_hostname or self._host
+        try:
+            sock = ssl_context.wrap_socket(
+                self._sock,
+                server_hostname=host,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,  # a reply without a length could be cut unnoticed
+            )
+            self._sock = sock
+            self._until_done(sock.do_handshake)
+        except ssl.SSLCertVerificationError as trouble:
+            self.close()
+            raise NotSent(
+                "certificate", f"{host}: certificate refused: {trouble.verify_message}"
+            ) from None
+        except (OSError, ValueError) as trouble:
+            self.close()
+            why = getattr(trouble, "reason", None) or "the connection was closed"
+            raise NotSent("tls", f"{host}: TLS handshake failed: {why}") from None
+        except BaseException:
+            self.close()
+            raise
+        self._sockets.watch.connected()
+        return _Stream(sock, self._sockets, host, tls=True)
+
+    def close(self) -> None:
+        """Close the socket at once."""
+        self._sock.close()
+
+    def get_extra_info(self, info: str) -> object:
+        """What httpcore asks: ``ssl_object``, and ``is_readable`` of an idle connection."""
+        if info == "ssl_object" and self._tls:
+            return self._sock
+        if info == "is_readable":
+            try:
+                # An idle connection that has something to say is closed or out of step.
+                unread = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+                return unread or _ready(self._sock, selectors.EVENT_READ, 0) != 0
+            except (OSError, ValueError):
+                return True
+        return None
+
+    def _until_done(self, action: Callable[[], _T]) -> _T:
+        watch = self._sockets.watch
+        since = time.monotonic()
+        while True:
+            pause = watch.slice(since)
+            try:
+                return action()
+            except (BlockingIOError, ssl.SSLWantReadError):
+                event = selectors.EVENT_READ
+            except ssl.SSLWantWriteError:
+                event = selectors.EVENT_WRITE
+            _ready(self._sock, event, pause)
+
+    def _send_some(self, left: memoryview) -> int:
+        """Wait until the socket takes something; the count of bytes that it took."""
+        watch = self._sockets.watch
+        since = time.monotonic()
+        while True:
+            pause = watch.slice(since)
+            # Before TLS stands, an https request's bytes are only talk with the proxy.
+            watch.sent = watch.sent or self._tls or not watch.secure
+            try:
+                return self._sock.send(left[:_RECORD] if self._tls else left)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                event = selectors.EVENT_WRITE
+            except ssl.SSLWantReadError:
+                event = selectors.EVENT_READ
+            if len(self._early) < _READ:
+                event |= selectors.EVENT_READ
+            if _ready(self._sock, event, pause) & selectors.EVENT_READ:
+                self._listen()
+
+    def _listen(self) -> None:
+        """Take what the peer says before its time; a final reply, or its end, stops the write."""
+        try:
+            data = self._sock.recv(_READ)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return  # TLS's own messages, such as session tickets, are no reply
+        self._early += data
+        if not data or _final_reply_begun(self._early):
+            raise httpcore.WriteError
+
+
+def _final_reply_begun(early: bytearray) -> bool:
+    interim = _INTERIM.match(early)
+    rest = early[interim.end() :] if interim else early
+    return len(rest) > len(b"HTTP/1.1 ") and not rest.startswith(b"1", len(b"HTTP/1.1 "))
+
+
+def _ready(sock: socket.socket, events: int, seconds: float) -> int:
+    with _Selector() as selector:
+        selector.register(sock, events)
+        return next((ready for _, ready in selector.select(seconds)), 0)
+
+
+def _look_up(host: str, port: int, watch: Watch) -> list[_Address]:
+    answers: queue.SimpleQueue[list[_Address] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, ValueError) as trouble:
+            answers.put(trouble)
+
+    since = time.monotonic()
+    try:
+        # getaddrinfo cannot be interrupted: its thread is left behind, and a daemon for that.
+        threading.Thread(target=ask, name="name look-up", daemon=True).start()
+    except RuntimeError:
+        raise NotSent("local", "this machine has no more threads") from None
+    while True:
+        pause = watch.slice(since)
+        with contextlib.suppress(queue.Empty):
+            answer = answers.get(timeout=pause)
+            if isinstance(answer, list):
+                return answer
+            reason: Literal["dns", "proxy"] = "proxy" if watch.proxied else "dns"
+            raise NotSent(reason, f"{host}: the name could not be resolved")
+
+
+def _first_to_answer(addresses: list[_Address], watch: Watch) -> socket.socket:
+    """Connect to all addresses, each a little after the one before; the first to answer wins."""
+    waiting = addresses[::-1]
+    trying: set[socket.socket] = set()
+    failure = OSError(errno.EHOSTUNREACH, "no address")
+    since = next_at = time.monotonic()
+    try:
+        with _Selector() as selector:
+            while waiting or trying:
+                pause = watch.slice(since)
+                now = time.monotonic()
+                if waiting and now >= next_at:
+                    next_at = now + _STAGGER
+                    try:
+                        sock = _begin(waiting.pop())
+                    except OSError as trouble:
+                        failure, next_at = trouble, 0.0
+                        continue
+                    trying.add(sock)
+                    selector.register(sock, selectors.EVENT_WRITE, sock)
+                if waiting:
+                    pause = min(pause, next_at - now)
+                for key, _ in selector.select(pause):
+                    answered: socket.socket = key.data
+                    code = answered.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    trying.remove(answered)
+                    if code == 0:
+                        return answered
+                    selector.unregister(answered)
+                    answered.close()
+                    failure, next_at = OSError(code, os.strerror(code)), 0.0
+    finally:
+        for sock in trying:
+            sock.close()
+    raise failure
+
+
+def _begin(address: _Address) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        unsent = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        if unsent is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, unsent, _UNSENT)
+        code = sock.connect_ex(where)
+        if code not in _IN_PROGRESS:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _no_connection(trouble: OSError, host: str, watch: Watch) -> NotSent:
+    why = os.strerror(trouble.errno) if trouble.errno else "no connection"
+    if trouble.errno in _EXHAUSTED:
+        return NotSent("local", why)
+    if watch.proxied:
+        return NotSent("proxy", f"proxy {host}: {why}")
+    return NotSent("refused", f"{host}: {why}")

@@ -1,0 +1,119 @@
+"""The state directory: private, local, and made so that nobody else can slip a file in."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+
+from cfstream_upload.attempt import is_uid
+from cfstream_upload.errors import JournalProblem
+
+HOST_FILE = "host.id"
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make ``folder`` (mode 0700) and refuse one that others can write or that is remote.
+
+    Raises `JournalProblem`.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise JournalProblem(
+            f"The state directory {folder} cannot be made ({error.strerror})",
+            "Choose another with CFUPLOAD_STATE_DIR.",
+        ) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise JournalProblem(
+            f"The state directory {folder} is a link or no directory",
+            "Name the directory itself with CFUPLOAD_STATE_DIR.",
+        )
+    if sys.platform != "win32":
+        _check_owner(folder, status)
+    kind = _file_system(folder)
+    if kind in _NETWORK:
+        raise JournalProblem(
+            f"The state directory {folder} is on a network file system ({kind})",
+            "Its locks cannot be trusted: choose a local one with CFUPLOAD_STATE_DIR.",
+        )
+
+
+def _check_owner(folder: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise JournalProblem(
+            f"The state directory {folder} belongs to somebody else",
+            "Choose one of your own with CFUPLOAD_STATE_DIR.",
+        )
+    if status.st_mode & 0o022:
+        raise JournalProblem(
+            f"Others may write to the state directory {folder}", f"Run: chmod 700 {folder}"
+        )
+    if status.st_mode & 0o055:
+        folder.chmod(0o700)
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system below ``folder``, where the kernel says; else ""."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    target = os.fspath(folder.resolve())
+    best, kind = "", ""
+    for line in lines:
+        fields, _, rest = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), fields.split()[4])
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, rest.split()[0]
+    return kind
+
+
+def open_private(path: Path) -> int:
+    """A descriptor of a new or old regular file of ours, never through a link, mode 0600."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return os.open(path, flags, 0o600)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` (mode 0600) whole or not at all, on disk when it returns."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(part, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of ``folder`` on disk, where the system knows how."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remembered_host(folder: Path) -> str | None:
+    """The host name that an earlier journal of ``folder`` left behind, if there was one."""
+    try:
+        known = (folder / HOST_FILE).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return known if is_uid(known) else None

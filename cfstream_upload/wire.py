@@ -1,0 +1,437 @@
+"""The one HTTP client of the program: short calls to the API, HEAD and PATCH to the upload host.
+
+It holds httpx's request and response types and httpcore's pool, and none of httpx's client: no
+redirects, cookies, environment, netrc, decompression or log of URLs. It never repeats a request,
+for whether that is safe is decided elsewhere.
+
+One promise is kept here: the token goes to the API's origin, below the API's base path, attached
+by `Wire` alone; and no connection is opened to any host but the API's and Stream's upload hosts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import re
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+import httpx
+
+from .sockets import (
+    Cancelled,
+    Lost,
+    NotSent,
+    Patience,
+    Sockets,
+    UnacceptableUrl,
+    Watch,
+    WireError,
+)
+
+__all__ = [
+    "UPLOAD_HOSTS",
+    "Cancelled",
+    "Lost",
+    "NotSent",
+    "Patience",
+    "Reply",
+    "UnacceptableUrl",
+    "Wire",
+    "WireError",
+    "acceptable_api_base",
+    "acceptable_upload_url",
+]
+
+UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.net"})
+"""Where Stream takes uploads; a `Location` anywhere else is refused."""
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a reply's body that are read, unless the caller asks for more."""
+
+_KEEP_ALIVE = 20.0  # seconds an idle connection is kept: well below what servers and routers do
+_DEFAULT_PORT = {"http": 80, "https": 443}
+# The characters of RFC 3986: where only these occur, URL parsers have little to disagree about.
+_URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,8192}")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_HIDDEN_STEP = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+_OURS = frozenset(
+    {"authorization", "proxy-authorization", "x-auth-key", "x-auth-email", "cookie", "host"}
+    | {"connection", "transfer-encoding", "accept-encoding", "expect"}
+)
+_FOREIGN = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpx.TransportError,
+)
+
+# At DEBUG httpcore logs reply headers, and a `Location` is a key to an upload.
+logging.getLogger("httpcore").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply, whatever its status; redirects are replies like any other.
+
+    ``headers`` have lower-case names; one that came several times is joined by ``", "``, so that
+    a strict reader of numbers refuses it. ``body`` ends at the request's ``max_body``.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Wire:
+    """Sends requests over one pool of connections; threads may share it.
+
+    ``api_base`` is as `acceptable_api_base` returns it. ``ca_cert`` replaces the trusted
+    certificates (else: the system's and certifi's). ``proxy`` is an ``http://`` URL, with user
+    and password if it wants them; loopback http never goes through it. ``connect_timeout``
+    covers name, TCP, proxy and TLS, in seconds. ``transport`` takes the place of all sockets.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        token: str | None,
+        ca_cert: Path | None = None,
+        proxy: str | None = None,
+        connect_timeout: float = 10.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._api = httpx.URL(acceptable_api_base(api_base))
+        self._token = token
+        self._proxied = proxy is not None
+        self._sockets = Sockets(connect_timeout)
+        self._transport = transport or _Pools(self._sockets, ca_cert, proxy)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        patience: Patience,
+        body: Iterable[bytes] | None = None,
+        max_body: int = MAX_BODY,
+    ) -> Reply:
+        """Send one request and read its reply; nothing is repeated or followed.
+
+        A ``body`` needs a ``Content-Length`` in ``headers`` and goes out block by block. Whatever
+        iterating it raises comes out unchanged. Raises `UnacceptableUrl`, `NotSent`, `Lost` or
+        `Cancelled`, and ValueError for a header that only `Wire` may set or nobody may send.
+        After anything but a whole reply to a whole request the connection is closed.
+        """
+        target = self._permitted(url)
+        fields = self._fields(method, target, headers, body)
+        blocks = _Blocks(() if body is None else body, int(fields.get("content-length", "0")))
+        request = httpx.Request(method, target, headers=fields, stream=blocks)
+        secure = target.scheme == "https"
+        watch = Watch(patience, host=target.host, secure=secure, proxied=secure and self._proxied)
+        watch.slice(time.monotonic())
+        with self._sockets.watched(watch):
+            try:
+                with contextlib.closing(self._transport.handle_request(request)) as response:
+                    return _reply(response, max_body, watch)
+            except _FOREIGN as trouble:
+                if trouble is blocks.trouble:
+                    raise
+                error = _in_our_words(trouble, watch)
+        # Raised out here, the foreign exception and its text are not even in the context.
+        raise error
+
+    def _permitted(self, text: str) -> httpx.URL:
+        url = _parsed(text)
+        if _origin(url) != _origin(self._api):
+            return httpx.URL(acceptable_upload_url(text, str(self._api)))
+        if _HIDDEN_STEP.search(url.raw_path.partition(b"?")[0].decode("ascii")):
+            raise UnacceptableUrl(f"{url.host}: the path hides its steps")
+        return url
+
+    def _fields(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: object
+    ) -> dict[str, str]:
+        fields = {"user-agent": "cfstream-upload"}
+        fields |= {name.lower(): value for name, value in headers.items()}
+        if not _OURS.isdisjoint(fields):
+            raise ValueError("a header that only the wire itself may set")
+        if body is not None and "content-length" not in fields:
+            raise ValueError("a body without Content-Length")
+        if method in {"POST", "PATCH", "PUT"}:
+            fields.setdefault("content-length", "0")
+        fields |= {"host": url.netloc.decode("ascii"), "accept-encoding": "identity"}
+        if self._token is not None and self._below_api(url):
+            fields["authorization"] = f"Bearer {self._token}"
+        for name, value in fields.items():
+            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+                # h11 would refuse it too, with the value (a token, say) in its message.
+                raise ValueError(f"the header {name!r} has characters it cannot have")
+        return fields
+
+    def _below_api(self, url: httpx.URL) -> bool:
+        base = self._api.path.rstrip("/")
+        return _origin(url) == _origin(self._api) and (url.path + "/").startswith(base + "/")
+
+
+class _Pools(httpx.BaseTransport):
+    """httpcore's pools: one for https, perhaps through the proxy, one for http on loopback."""
+
+    def __init__(self, sockets: Sockets, ca_cert: Path | None, proxy: str | None) -> None:
+        self._sockets = sockets
+        self._ca_cert = ca_cert
+        self._proxy = None if proxy is None else _proxy_url(proxy)
+        self._lock = threading.Lock()
+        self._pools: dict[str, httpcore.ConnectionPool] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        response = self._pool(url.scheme).handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+            )
+        )
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_ReplyStream(response)
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+
+    def _pool(self, scheme: str) -> httpcore.ConnectionPool:
+        with self._lock:
+            if scheme not in self._pools:
+                self._pools[scheme] = self._made(scheme)
+            return self._pools[scheme]
+
+    def _made(self, scheme: str) -> httpcore.ConnectionPool:
+        # No limit on connections: a wait for a free one would see no cancel flag.
+        if scheme == "http":
+            return httpcore.ConnectionPool(
+                max_connections=None, keepalive_expiry=_KEEP_ALIVE, network_backend=self._sockets
+            )
+        context = _tls_context(self._ca_cert)
+        if self._proxy is None:
+            return httpcore.ConnectionPool(
+                context,
+                max_connections=None,
+                keepalive_expiry=_KEEP_ALIVE,
+                network_backend=self._sockets,
+            )
+        proxy = self._proxy
+        return httpcore.HTTPProxy(
+            httpcore.URL(
+                scheme=proxy.raw_scheme, host=proxy.raw_host, port=proxy.port, target=b"/"
+            ),
+            proxy_auth=(proxy.username.encode(), proxy.password.encode())
+            if proxy.userinfo
+            else None,
+            ssl_context=context,
+            max_connections=None,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=self._sockets,
+        )
+
+
+class _Blocks(httpx.SyncByteStream):
+    """The caller's body: held to its announced length, and its own trouble remembered."""
+
+    def __init__(self, body: Iterable[bytes], length: int) -> None:
+        self._body = body
+        self._length = length
+        self.trouble: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._length
+        blocks = iter(self._body)
+        while True:
+            try:
+                block = next(blocks, None)
+            except BaseException as trouble:
+                self.trouble = trouble
+                raise
+            if block is None:
+                break
+            left -= len(block)
+            if left < 0:
+                break
+            yield block
+        if left:
+            raise Lost("protocol", "the body has not the length that was announced")
+
+
+class _ReplyStream(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def acceptable_api_base(text: str) -> str:
+    """The API base without a trailing slash: https, or http on loopback; else `UnacceptableUrl`."""
+    if set("?#@") & set(text):
+        raise UnacceptableUrl("the API base holds more than scheme, host and path")
+    url = _parsed(text)
+    if url.scheme != "https" and not _is_loopback(url.host):
+        raise UnacceptableUrl(f"{url.host}: http is for this machine only, use https")
+    return str(url).rstrip("/")
+
+
+def acceptable_upload_url(location: str, api_base: str) -> str:
+    """The absolute upload URL that a create reply's ``location`` means, or `UnacceptableUrl`.
+
+    It must be https on one of Stream's upload hosts, port 443, or on the API's own host where
+    that is loopback (any port, http too). A relative one is resolved against ``api_base``, for
+    which the create URL may be given. The parser that judges is the one that connects.
+    """
+    api = _parsed(api_base)
+    if not _URL_TEXT.fullmatch(location) or "#" in location:
+        raise UnacceptableUrl("the upload address is no proper URL")
+    try:
+        # On the raw text: httpx would first tidy away what is wrong with it, such as ":4_43".
+        joined = urljoin(api_base, location)
+    except ValueError:
+        raise UnacceptableUrl("the upload address is no proper URL") from None
+    url = _parsed(joined)
+    if _is_loopback(api.host) and url.host == api.host:
+        return str(url)
+    if url.host not in UPLOAD_HOSTS:
+        raise UnacceptableUrl(f"{url.host}: not one of Stream's upload hosts")
+    if url.scheme != "https" or url.port is not None:
+        raise UnacceptableUrl(f"{url.host}: the upload address is not https on port 443")
+    return str(url)
+
+
+def _parsed(text: str) -> httpx.URL:
+    """An absolute http or https URL on which two parsers agree."""
+    if not _URL_TEXT.fullmatch(text):
+        raise UnacceptableUrl("not a proper URL")
+    try:
+        url, other = httpx.URL(text), urlsplit(text)
+        host, port = url.raw_host.decode("ascii"), url.port
+        theirs = other.hostname, other.port
+    except (httpx.InvalidURL, ValueError):
+        raise UnacceptableUrl("not a proper URL") from None
+    if url.scheme not in _DEFAULT_PORT or other.scheme != url.scheme or "@" in other.netloc:
+        raise UnacceptableUrl("not a plain http or https URL")
+    default = _DEFAULT_PORT[url.scheme]
+    if not _HOST.fullmatch(host) or theirs != (host, port if other.port != default else default):
+        raise UnacceptableUrl("not a proper URL")
+    return url
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        raise UnacceptableUrl("the proxy is no proper URL") from None
+    if url.scheme != "http" or not _HOST.fullmatch(url.raw_host.decode("ascii")):
+        raise UnacceptableUrl("the proxy must be an http:// URL")
+    return url
+
+
+def _tls_context(ca_cert: Path | None) -> ssl.SSLContext:
+    try:
+        if ca_cert is not None:
+            context = ssl.create_default_context(cafile=ca_cert)
+        else:
+            context = httpx.create_ssl_context(trust_env=False)
+            # Beside certifi's: a company's own authority lives in the system's store.
+            context.load_default_certs()
+    except OSError:
+        raise NotSent("certificate", "the file of trusted certificates cannot be read") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _reply(response: httpx.Response, max_body: int, watch: Watch) -> Reply:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    body = bytearray()
+    stream = response.stream
+    if isinstance(stream, httpx.SyncByteStream):
+        for part in stream:
+            body += part[: max_body - len(body)]
+            if len(body) >= max_body:
+                break
+    if response.status_code < 200:
+        raise Lost("protocol", f"{watch.host}: an interim reply came last")
+    if body and headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Lost("protocol", f"{watch.host}: an encoded reply that was not asked for")
+    return Reply(response.status_code, headers, bytes(body))
+
+
+def _in_our_words(trouble: Exception, watch: Watch) -> WireError:
+    """What a library's exception means; its own text is dropped, for it may quote a secret."""
+    host = watch.host
+    if isinstance(trouble, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
+        return NotSent("refused", f"{host}: no connection")
+    if isinstance(trouble, httpx.TimeoutException):
+        return Lost("stalled", f"{host}: no reply in time")
+    if isinstance(trouble, httpcore.ProxyError):
+        status = str(trouble)[:3]
+        status = status if status.isascii() and status.isdigit() else "no"
+        return NotSent("proxy", f"the proxy refused the way to {host} (status {status})")
+    if not watch.sent and not isinstance(trouble, httpx.TransportError):
+        return NotSent("proxy", f"the proxy broke off on the way to {host}")
+    if watch.peer_closed or not isinstance(trouble, (httpcore.ProtocolError, httpx.ProtocolError)):
+        return Lost("cut", f"{host}: the connection was cut")
+    if getattr(trouble.args[0] if trouble.args else None, "error_status_hint", 0) == 431:
+        return Lost("toolarge", f"{host}: the headers of the reply are too large")
+    return Lost("protocol", f"{host}: the reply is not proper HTTP")

@@ -1,0 +1,245 @@
+"""The served emulator and clients that nobody here wrote: the official SDK, httpx, curl."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cloudflare
+import httpx
+import pytest
+
+from cfstream_upload.emulator.endpoint import IDENTITY_PATH, Endpoint
+from cfstream_upload.emulator.model import Stream
+from cfstream_upload.emulator.proxy import TcpProxy
+from cfstream_upload.emulator.routes import API
+from cfstream_upload.emulator.server import Server, listen, running
+from emulator.driving import ACCOUNT, BLOCK, CHUNK, TOKEN, Driver, over_http, video_bytes
+
+HEADERS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def real_time(tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    return Stream(data=tmp_path_factory.mktemp("data"), account=ACCOUNT, token=TOKEN)
+
+
+@pytest.fixture(scope="module")
+def endpoint(real_time: Stream) -> Iterator[Endpoint]:
+    with running(real_time) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client(endpoint: Endpoint, http: httpx.Client) -> Driver:
+    return over_http(endpoint, http)
+
+
+@pytest.fixture
+def sdk(endpoint: Endpoint) -> Iterator[cloudflare.Cloudflare]:
+    with cloudflare.Cloudflare(
+        api_token=endpoint.token,
+        base_url=endpoint.base_url,
+        max_retries=0,
+        http_client=httpx.Client(trust_env=False),
+    ) as sdk:
+        yield sdk
+
+
+def test_the_official_sdk_creates_lists_gets_edits_and_deletes(
+    sdk: cloudflare.Cloudflare,
+) -> None:
+    created = sdk.stream.with_raw_response.create(
+        account_id=ACCOUNT,
+        tus_resumable="1.0.0",
+        upload_length=10,
+        direct_user=True,
+        upload_creator="sdk",
+        upload_metadata="name YWJj",
+    )
+    assert created.status_code == 201
+    uid = created.headers["stream-media-id"]
+    listed = sdk.stream.list(account_id=ACCOUNT, creator="sdk", include_counts=True)
+    assert [video.uid for video in listed.result] == [uid]
+    assert listed.model_extra is not None
+    assert listed.model_extra["total"] == 1
+    video = sdk.stream.get(uid, account_id=ACCOUNT)
+    assert video is not None
+    assert video.status is not None
+    assert (video.status.state, video.meta) == ("pendingupload", {"name": "abc"})
+    edited = sdk.stream.edit(uid, account_id=ACCOUNT, creator="other", require_signed_urls=True)
+    assert edited is not None
+    assert (edited.creator, edited.require_signed_urls) == ("other", True)
+    sdk.stream.delete(uid, account_id=ACCOUNT)
+    with pytest.raises(cloudflare.NotFoundError) as error:
+        sdk.stream.get(uid, account_id=ACCOUNT)
+    assert error.value.errors[0].code == 10003
+
+
+def test_the_official_sdk_pages_by_time_and_asks_for_storage_and_token(
+    sdk: cloudflare.Cloudflare, client: Driver
+) -> None:
+    uid = client.create(10).uid
+    video = sdk.stream.get(uid, account_id=ACCOUNT)
+    assert video is not None
+    assert video.created is not None
+    after = sdk.stream.list(account_id=ACCOUNT, after=video.created, asc=True)
+    assert uid in [video.uid for video in after.result]
+    usage = sdk.stream.videos.storage_usage(account_id=ACCOUNT)
+    assert usage is not None
+    assert usage.total_storage_minutes_limit == 100_000
+    verified = sdk.accounts.tokens.verify(account_id=ACCOUNT)
+    assert verified is not None
+    assert verified.status == "active"
+
+
+def test_headers_are_lower_case_and_there_is_one_date_and_no_server(
+    endpoint: Endpoint, client: Driver
+) -> None:
+    upload = client.create(10)
+    text = f"HEAD {upload.path}?tusv2=true HTTP/1.1\r\nhost: x\r\ntus-resumable: 1.0.0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) as connection:
+        connection.sendall(text.encode() * 2)
+        received = b""
+        while received.count(b"\r\n\r\n") < 2:
+            received += connection.recv(65_536)
+    lines = received.decode().split("\r\n\r\n")[0].split("\r\n")[1:]
+    names = [line.partition(":")[0] for line in lines]
+    assert names == [name.lower() for name in names]
+    assert names.count("date") == 1
+    assert "server" not in names
+    assert received.endswith(b"\r\n\r\n")
+
+
+def stored(real_time: Stream, client: Driver, uid: str, offset: int) -> bool:
+    """Wait until the server has noticed that a connection broke."""
+    deadline = time.monotonic() + 5
+    path = f"/tus/{uid}"
+    while time.monotonic() < deadline:
+        reply = client.send_head(path)
+        if int(reply.headers["upload-offset"]) == offset:
+            return real_time.sha256(uid) == hashlib.sha256(video_bytes(offset)).hexdigest()
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_connection_cut_on_the_way_leaves_whole_blocks(
+    endpoint: Endpoint, real_time: Stream, client: Driver, http: httpx.Client, reset: bool
+) -> None:
+    upload = client.create(3 * CHUNK)
+    with TcpProxy("127.0.0.1", endpoint.port) as proxy:
+        url = upload.location.replace(str(endpoint.port), str(proxy.port))
+        http.head(url, headers=HEADERS)
+        proxy.cut_after(5 * BLOCK - 1, reset=reset)
+        with pytest.raises(httpx.TransportError):
+            http.patch(
+                url, headers={**HEADERS, "upload-offset": "0"}, content=video_bytes(2 * CHUNK)
+            )
+    assert stored(real_time, client, upload.uid, 4 * BLOCK)
+
+
+def test_an_upload_goes_on_after_a_cut_and_ends_whole(
+    endpoint: Endpoint, real_time: Stream, client: Driver
+) -> None:
+    data = video_bytes(2 * CHUNK + 11)
+    upload = client.create(len(data))
+    head = (
+        f"PATCH {upload.path}?tusv2=true HTTP/1.1\r\nhost: x\r\ntus-resumable: 1.0.0\r\n"
+        f"content-type: application/offset+octet-stream\r\nupload-offset: 0\r\n"
+        f"content-length: {CHUNK}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) as connection:
+        connection.sendall(head.encode() + data[: 3 * BLOCK + 500])
+    assert stored(real_time, client, upload.uid, 3 * BLOCK)
+    for start in (3 * BLOCK, 3 * BLOCK + CHUNK):
+        assert client.patch(upload, start, data[start : start + CHUNK]).status == 204
+    assert real_time.sha256(upload.uid) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_head_is_answered_while_a_patch_is_half_way(endpoint: Endpoint, client: Driver) -> None:
+    upload = client.create(3 * CHUNK)
+    head = (
+        f"PATCH {upload.path}?tusv2=true HTTP/1.1\r\nhost: x\r\ntus-resumable: 1.0.0\r\n"
+        f"content-type: application/offset+octet-stream\r\nupload-offset: 0\r\n"
+        f"content-length: {CHUNK}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) as connection:
+        connection.sendall(head.encode() + bytes(BLOCK))
+        deadline = time.monotonic() + 5
+        # At another offset, so that it cannot win the race and be stored itself.
+        while client.patch(upload, CHUNK, bytes(CHUNK)).status != 423:
+            assert time.monotonic() < deadline
+        assert client.offset(upload) == 0
+        connection.sendall(bytes(CHUNK - BLOCK))
+        assert connection.recv(100).startswith(b"HTTP/1.1 204")
+    assert client.offset(upload) == CHUNK
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_waits_for_100_continue_and_uploads(client: Driver, tmp_path: Path) -> None:
+    file = tmp_path / "video.mp4"
+    file.write_bytes(video_bytes(2 << 20))
+    upload = client.create(2 << 20)
+    headers = {**HEADERS, "upload-offset": "0", "expect": "100-continue"}
+    options = [f"-H{name}: {value}" for name, value in headers.items()]
+    command = ["curl", "-sv", "--noproxy", "*", "-X", "PATCH", "--data-binary", f"@{file}"]
+    done = subprocess.run(
+        [*command, *options, upload.location],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "100 Continue" in done.stderr
+    assert "HTTP/1.1 204" in done.stderr
+    assert client.offset(upload) == 2 << 20
+
+
+def test_an_upload_can_be_sent_to_a_proxy_that_the_api_does_not_pass(
+    endpoint: Endpoint, real_time: Stream, client: Driver
+) -> None:
+    with TcpProxy("127.0.0.1", endpoint.port) as proxy:
+        real_time.upload_base = f"http://127.0.0.1:{proxy.port}"
+        try:
+            upload = client.create(10)
+        finally:
+            real_time.upload_base = None
+        assert urlsplit(upload.location).port == proxy.port
+        assert httpx.head(upload.location, headers=HEADERS, trust_env=False).status_code == 200
+        assert proxy.connections == 1
+
+
+def test_an_emulator_that_is_ending_no_longer_lets_anybody_attach(stream: Stream) -> None:
+    server = Server(stream, listen())
+    url = server.endpoint.base_url.replace(API, IDENTITY_PATH)
+    headers = {"authorization": f"Bearer {stream.token}"}
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        assert client.get(url, headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert client.get(url).json()["account"] == ACCOUNT
+        server.stop()
+        with contextlib.suppress(httpx.TransportError):
+            assert client.get(url).status_code == 503
+    thread.join()
+
+
+def test_a_thread_that_serves_ends_with_its_block(stream: Stream) -> None:
+    with running(stream) as endpoint:
+        assert httpx.get(endpoint.base_url, trust_env=False).status_code == 404
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(endpoint.base_url, trust_env=False)

@@ -1,0 +1,148 @@
+"""The embedded Stream on real sockets, and the command as a real process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mp4 import padded_mp4
+
+from cfstream_upload.emulator.exchange import Exchange, Request
+from cfstream_upload.emulator.faults import Fault, Faulty
+from cfstream_upload.emulator.model import Stream as Model
+from cfstream_upload.emulator.proxy import TcpProxy
+from cfstream_upload.emulator.server import running
+
+MIB = 1024 * 1024
+COMMAND = [sys.executable, "-P", "-m", "cfstream_upload"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that reached the service."""
+
+    method: str
+    path: str
+    offset: int | None
+
+
+class Ledger:
+    """A service that writes down what it is asked."""
+
+    def __init__(self, inner: Faulty) -> None:
+        self._inner = inner
+        self.asked: list[Asked] = []
+
+    @property
+    def account(self) -> str:
+        return self._inner.account
+
+    @property
+    def token(self) -> str:
+        return self._inner.token
+
+    def begin(self, request: Request) -> Exchange:
+        offset = request.headers.get("upload-offset")
+        self.asked.append(
+            Asked(request.method, request.path, None if offset is None else int(offset))
+        )
+        return self._inner.begin(request)
+
+
+@dataclass
+class Ended:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401  # whatever the command printed
+        return json.loads(self.out)
+
+
+@dataclass
+class Served:
+    """A served Stream, with all that a test wants to do to it."""
+
+    folder: Path
+    model: Model
+    faulty: Faulty
+    ledger: Ledger
+    proxy: TcpProxy
+    environment: dict[str, str] = field(repr=False)
+
+    def run(self, *arguments: str, timeout: float = 90) -> Ended:
+        """Run ``cfupload`` to its end, in the test's folder."""
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder, capture_output=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ``cfupload`` and go on."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def file(self, name: str = "big.mp4", size: int = 24 * MIB, *, sparse: bool = False) -> Path:
+        return padded_mp4(self.folder / name, size, sparse=sparse, seed=hash(name) % 1000)
+
+    def strike(self, fault: Fault) -> None:
+        self.faulty.set(fault)
+
+    def videos(self) -> list[Any]:
+        return list(self.model.videos())
+
+    def states(self) -> list[str]:
+        return [video["status"]["state"] for video in self.videos()]
+
+    def whole(self, path: Path) -> bool:
+        """Whether there is exactly one video, past pending, with the bytes of ``path``."""
+        videos = self.videos()
+        if len(videos) != 1 or videos[0]["status"]["state"] == "pendingupload":
+            return False
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return self.model.sha256(videos[0]["uid"]) == digest
+
+    def journal(self) -> list[Any]:
+        """The rows of the journal but for receipts, as ``status`` tells them."""
+        rows: list[Any] = self.run("status", "--json").document["journal"]
+        return [row for row in rows if row["condition"] != "receipt"]
+
+    def methods(self) -> list[str]:
+        return [asked.method for asked in self.ledger.asked]
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+        ends = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < ends, "it never came"
+            time.sleep(0.01)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """Serve a fresh Stream below ``folder``; uploads pass the proxy, API calls do not."""
+    model = Model(data=folder / "stream")
+    faulty = Faulty(model)
+    ledger = Ledger(faulty)
+    with running(ledger) as endpoint, TcpProxy("127.0.0.1", endpoint.port) as proxy:
+        model.upload_base = f"http://127.0.0.1:{proxy.port}"
+        environment = {
+            "CLOUDFLARE_API_BASE_URL": endpoint.base_url,
+            "CLOUDFLARE_ACCOUNT_ID": endpoint.account,
+            "CLOUDFLARE_API_TOKEN": endpoint.token,
+        }
+        yield Served(folder, model, faulty, ledger, proxy, environment)

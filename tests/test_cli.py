@@ -1,0 +1,413 @@
+"""What the commands print and how they end, on the embedded Stream over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import COMMAND, MIB, Ended, Served
+
+from cfstream_upload.cli.app import run
+from cfstream_upload.emulator.faults import Answer, Fault
+
+Ran = Callable[..., Ended]
+
+
+@pytest.fixture
+def ran(stream: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Run a command in this process, which is quicker than starting one."""
+    monkeypatch.chdir(stream.folder)
+
+    def command(*arguments: str) -> Ended:
+        capfd.readouterr()
+        code = run(list(arguments))
+        told = capfd.readouterr()
+        return Ended(code, told.out, told.err)
+
+    return command
+
+
+def at_terminal(answer: bytes, *arguments: str, folder: Path) -> tuple[int, str]:
+    """Run a command at a pseudo-terminal where somebody types ``answer``; its code and screen."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=folder, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    screen = b""
+    answered = False
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        screen += part
+        if not answered and b"[y/N]" in screen:
+            os.write(master, answer)
+            answered = True
+    os.close(master)
+    return process.wait(), screen.decode(errors="replace")
+
+
+def interrupted_upload(stream: Served) -> None:
+    """Leave what a killed machine leaves."""
+    path = stream.file()
+    stream.proxy.limit_rate(16 * MIB)
+    process = stream.start("send", path.name)
+    stream.wait_until(lambda: stream.proxy.bytes_up > 2 * MIB)
+    process.kill()
+    process.communicate()
+    stream.proxy.limit_rate(None)
+
+
+# --- send ----------------------------------------------------------------------------------------
+
+
+def test_quiet_prints_the_uid_alone(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ended = ran("send", "-q", "big.mp4")
+    assert re.fullmatch(r"[0-9a-f]{32}\n", ended.out)
+    assert ended.err == ""
+
+
+def test_json_is_one_document_on_success(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    document = ran("send", "--json", "big.mp4").document
+    (upload,) = document["uploads"]
+    assert document["version"] == 1
+    assert document["error"] is None
+    assert (upload["outcome"], upload["exit_code"], upload["cleanup"]) == ("uploaded", 0, "none")
+    assert upload["uid"] == stream.videos()[0]["uid"]
+    assert upload["hls"].startswith("https://")
+    assert document["summary"]["bytes"] == 100_000
+
+
+def test_json_is_one_document_on_failure_too(ran: Ran) -> None:
+    ended = ran("send", "--json", "missing.mp4")
+    assert ended.code == 4
+    assert ended.document["error"]["code"] == 4
+    assert ended.document["uploads"][0]["outcome"] == "failed"
+
+
+def test_every_command_answers_a_failure_in_json(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "wrong")
+    for command in (["list"], ["cleanup", "--orphans", "-y"], ["get", "ab" * 16]):
+        ended = ran(*command, "--json")
+        assert ended.code == 3
+        assert ended.document["error"]["code"] == 3
+
+
+def test_events_are_one_object_a_line(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    events = [json.loads(line) for line in ran("send", "--ndjson", "big.mp4").out.splitlines()]
+    kinds = [event["message_type"] for event in events]
+    assert kinds[0] == "started"
+    assert kinds[-2:] == ["uploaded", "summary"]
+    assert all(event["version"] == 1 and event["time"] for event in events)
+
+
+def test_events_are_appended_to_the_output_file(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.file(size=100_000)
+    monkeypatch.setenv("CFUPLOAD_OUTPUT_FILE", str(stream.folder / "events"))
+    ended = ran("send", "-q", "big.mp4")
+    lines = (stream.folder / "events").read_text().splitlines()
+    kinds = [json.loads(line)["message_type"] for line in lines]
+    assert "uploaded" in kinds
+    assert len(ended.out.split()) == 1
+
+
+def test_options_of_everywhere_work_before_and_after_the_command(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    before = ran("--json", "send", "big.mp4").document
+    after = ran("send", "big.mp4", "--json").document
+    assert before["uploads"][0]["uid"] == after["uploads"][0]["uid"]
+
+
+def test_an_option_is_also_a_variable(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.file(size=100_000)
+    monkeypatch.setenv("CFUPLOAD_NAME", "from the environment")
+    monkeypatch.setenv("CFUPLOAD_QUIET", "1")
+    assert ran("send", "big.mp4").err == ""
+    assert stream.videos()[0]["meta"]["name"] == "from the environment"
+
+
+def test_a_flag_beats_a_variable(ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream.file(size=100_000)
+    monkeypatch.setenv("CFUPLOAD_NAME", "from the environment")
+    ran("send", "--name", "from the flag", "big.mp4")
+    assert stream.videos()[0]["meta"]["name"] == "from the flag"
+
+
+def test_streams_fields_travel_with_the_create(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ended = ran(
+        "send", "--require-signed-urls", "--allowed-origin", "example.com", "--creator", "me",
+        "--thumbnail-pct", "0.5", "--meta", "team=red", "--label", "night-7", "big.mp4",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    (video,) = stream.videos()
+    assert video["requireSignedURLs"] is True
+    assert video["allowedOrigins"] == ["example.com"]
+    assert video["creator"] == "me"
+    assert video["thumbnailTimestampPct"] == 0.5
+    assert video["meta"]["team"] == "red"
+    assert video["meta"]["cfupload"].endswith(".night-7")
+
+
+def test_little_more_than_the_duration_is_reserved(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ran("send", "big.mp4")
+    assert stream.videos()[0]["maxDurationSeconds"] == 120
+
+
+def test_other_options_for_a_file_that_was_sent_are_named(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ran("send", "big.mp4")
+    ended = ran("send", "--name", "other", "big.mp4")
+    assert ended.code == 2
+    assert "--name" in ended.err
+    assert len(stream.videos()) == 1
+
+
+def test_kept_on_purpose_is_resumed_by_the_next_run(ran: Ran, stream: Served) -> None:
+    stream.file()
+    stream.proxy.die_after(8 * MIB)
+    ended = ran("send", "--on-failure", "keep", "--retries", "0", "--json", "big.mp4")
+    assert ended.code == 6
+    assert ended.document["uploads"][0]["cleanup"] == "kept"
+    assert stream.states() == ["pendingupload"]
+    assert ran("cleanup", "--orphans", "-y").code == 0
+    assert stream.states() == ["pendingupload"]
+    stream.proxy.revive()
+    assert ran("send", "--json", "big.mp4").document["uploads"][0]["outcome"] == "resumed"
+
+
+def test_a_closed_stdout_changes_no_outcome(stream: Served) -> None:
+    path = stream.file(size=100_000)
+    ended = subprocess.run(
+        ["bash", "-c", 'exec "$@" >&-', "bash", *COMMAND, "send", path.name],
+        cwd=stream.folder, check=False, capture_output=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert stream.whole(path)
+
+
+# --- status, cleanup -----------------------------------------------------------------------------
+
+
+def test_status_tells_receipts_and_interrupted_uploads(ran: Ran, stream: Served) -> None:
+    interrupted_upload(stream)
+    stream.file("other.mp4", 100_000)
+    ran("send", "other.mp4")
+    rows: list[Any] = ran("status", "--json").document["journal"]
+    assert sorted(row["condition"] for row in rows) == ["interrupted", "receipt"]
+    assert ran("status").code == 0
+
+
+def test_status_needs_no_token(ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted_upload(stream)
+    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
+    assert "interrupted" in ran("status").out
+
+
+def test_cleanup_asks_at_a_terminal_and_a_no_deletes_nothing(stream: Served) -> None:
+    interrupted_upload(stream)
+    code, screen = at_terminal(b"n\n", "cleanup", "--orphans", folder=stream.folder)
+    assert code == 2
+    assert "Delete 1 unfinished upload" in screen
+    assert stream.states() == ["pendingupload"]
+
+
+def test_cleanup_shows_the_table_and_a_yes_deletes(stream: Served) -> None:
+    interrupted_upload(stream)
+    uid = stream.videos()[0]["uid"]
+    code, screen = at_terminal(b"y\n", "cleanup", "--orphans", folder=stream.folder)
+    assert code == 0
+    assert uid in screen
+    assert stream.states() == []
+
+
+def test_a_dry_run_deletes_nothing(ran: Ran, stream: Served) -> None:
+    interrupted_upload(stream)
+    ended = ran("cleanup", "--orphans", "-n", "--json")
+    assert ended.document["swept"][0]["outcome"] == "would go"
+    assert stream.states() == ["pendingupload"]
+
+
+def test_an_upload_is_swept_by_its_uid(ran: Ran, stream: Served) -> None:
+    interrupted_upload(stream)
+    assert ran("cleanup", stream.videos()[0]["uid"], "--yes").code == 0
+    assert stream.states() == []
+
+
+def test_a_lost_journal_is_rebuilt_with_its_receipts(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    uid = ran("send", "-q", "big.mp4").out.strip()
+    (stream.folder / "state" / "journal.db").unlink()
+    assert ran("status").code == 10
+    assert ran("cleanup", "--rebuild").code == 0
+    rows: list[Any] = ran("status", "--json").document["journal"]
+    assert [(row["uid"], row["condition"]) for row in rows] == [(uid, "receipt")]
+
+
+# --- the account's videos ------------------------------------------------------------------------
+
+
+def test_list_and_get_show_what_stream_has(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    uid = ran("send", "-q", "big.mp4").out.strip()
+    assert uid in ran("list").out
+    assert ran("list", "-q").out.strip() == uid
+    assert ran("get", "--json", uid).document["videos"][0]["uid"] == uid
+    assert "big.mp4" in ran("get", uid).out
+
+
+def test_a_video_that_is_not_there_is_exit_5(ran: Ran) -> None:
+    assert ran("get", "ab" * 16).code == 5
+    assert ran("delete", "--yes", "ab" * 16).code == 5
+
+
+def test_delete_needs_a_yes_and_drops_the_receipt(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    uid = ran("send", "-q", "big.mp4").out.strip()
+    assert ran("delete", uid).code == 2
+    assert len(stream.videos()) == 1
+    assert ran("delete", "--yes", uid).code == 0
+    assert stream.videos() == []
+    assert ran("send", "big.mp4").code == 0
+    assert len(stream.videos()) == 1
+
+
+# --- without an account --------------------------------------------------------------------------
+
+
+def test_local_keeps_videos_and_its_emulator_between_commands(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mp4 import padded_mp4
+
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "never-sent-anywhere")
+    path = padded_mp4(tmp_path / "a.mp4", 100_000)
+    try:
+        assert run(["--local", "send", "-q", str(path)]) == 0
+        uid = capfd.readouterr().out.strip()
+        assert run(["list", "--local", "-q"]) == 0
+        assert capfd.readouterr().out.strip() == uid
+        assert run(["emulator", "--stop"]) == 0
+        assert run(["list", "--local", "-q"]) == 0
+        assert uid in capfd.readouterr().out
+    finally:
+        run(["emulator", "--stop"])
+
+
+def test_local_without_the_extra_says_what_to_install(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run(["--local", "list"]) == 3
+    assert "cfstream-upload[emulator]" in capfd.readouterr().err
+
+
+def test_the_emulator_prints_where_it_is_and_ends_on_sigterm(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "emulator", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or lines[-1] != "}":
+            lines.append(process.stdout.readline().decode().rstrip("\n"))
+        found = json.loads("\n".join(lines))["emulator"]
+        assert found["base_url"].endswith("/client/v4")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) in (0, 143, -15)
+
+
+def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*COMMAND, "demo", "--json"], capture_output=True, cwd=tmp_path, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(json.loads(ended.stdout)["acts"]) == 4
+
+
+# --- help and start-up ---------------------------------------------------------------------------
+
+
+def test_every_command_has_help_with_two_examples(capfd: pytest.CaptureFixture[str]) -> None:
+    for command in (
+        ["send"], ["cleanup"], ["status"], ["list"], ["get"], ["delete"], ["emulator"], ["demo"],
+        ["config", "show"], ["config", "set"], ["config", "path"], ["help"],
+    ):  # fmt: skip
+        assert run([*command, "--help"]) == 0
+        shown = capfd.readouterr().out
+        assert shown.count("cfupload " + " ".join(command)) >= 2, command
+
+
+def test_help_and_version_load_nothing_that_only_sending_needs() -> None:
+    heavy = "httpx httpcore tusclient requests aiohttp rich.progress pymediainfo sqlite3 starlette"
+    probe = (
+        "import sys\n"
+        "from cfstream_upload.cli import main\n"
+        "try: main([sys.argv[1]])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {heavy.split()!r} if name in sys.modules], file=sys.stderr)"
+    )
+    for option in ("--help", "--version"):
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", probe, option], capture_output=True, check=True
+        )
+        assert ended.stderr.decode().strip() == "[]", option
+
+
+def test_the_table_of_exit_codes_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["help", "exit-codes"]) == 0
+    codes = [line.split("\t")[0] for line in capfd.readouterr().out.splitlines()[1:]]
+    assert codes == ["0", *map(str, range(1, 12)), "130, 143"]
+
+
+def test_a_run_that_waits_is_interrupted_within_a_second(stream: Served) -> None:
+    path = stream.file(size=6 * MIB)
+    stream.proxy.stall()
+    process = stream.start("send", path.name)
+    stream.wait_until(lambda: "POST" in stream.methods())
+    time.sleep(0.3)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    stream.proxy.stall(False)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 8
+
+
+def test_a_debt_is_paid_although_the_list_fails(ran: Ran, stream: Served) -> None:
+    interrupted_upload(stream)
+    stream.strike(Fault(Answer(503), method="GET", kind="videos", times=1))
+    ended = ran("cleanup", "--orphans", "--yes", "--json")
+    assert ended.code == 6
+    assert ended.document["swept"][0]["outcome"] == "discarded"
+    assert stream.states() == []
+
+
+def test_what_cleanup_leaves_is_exit_7(ran: Ran, stream: Served) -> None:
+    interrupted_upload(stream)
+    ended = ran("cleanup", "--orphans", "--yes", "--json", "--max-delete", "0")
+    assert ended.code == 7
+    assert ended.document["error"]["code"] == 7
+    assert stream.states() == ["pendingupload"]

@@ -1,0 +1,191 @@
+"""Who may import whom, and the one room of each outside library."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cfstream_upload"
+NAME = "cfstream_upload"
+
+PURE = {
+    "attempt": {"pace"},
+    "outcome": {"attempt"},
+    "pace": set(),
+    "ending": {"attempt", "pace"},
+    "offsets": {"attempt", "ending", "outcome", "pace"},
+    "after": {"attempt", "ending", "offsets", "outcome", "pace"},
+    "envelope": {"attempt", "outcome"},
+    "video": {"attempt", "errors"},
+    "verdicts": {"attempt", "errors"},
+    "events": set(),
+    "result": {"errors"},
+    "safetext": set(),
+    "units": {"errors"},
+    "errors": set(),
+}
+"""These also import nothing that touches the world; see `WORLDLY`."""
+
+EFFECTS = {
+    "source": {"attempt", "errors"},
+    "sockets": set(),
+    "wire": {"sockets"},
+    "stream": {"attempt", "envelope", "outcome", "video", "wire"},
+    "tus": {"attempt", "envelope", "errors", "outcome", "wire"},
+    "statedir": {"attempt", "errors"},
+    "journal": {"attempt", "errors", "statedir"},
+    "lock": {"errors"},
+    "interruption": set(),
+    "credentials": {"errors", "wire"},
+    "profiles": {"credentials", "errors", "statedir"},
+    "origins": {"attempt", "credentials", "errors", "profiles"},
+    "config": {"attempt", "credentials", "errors", "origins", "profiles", "statedir", "wire"},
+}
+
+CONDUCTORS = {
+    "transfer": {
+        "after", "attempt", "ending", "errors", "events", "interruption", "journal", "outcome",
+        "pace", "source", "stream", "tus", "wire",
+    },
+    "session": {
+        "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
+        "stream", "transfer", "wire",
+    },
+    "debts": {"after", "attempt", "errors", "events", "session", "stream", "transfer", "video"},
+    "sending": {
+        "attempt", "config", "debts", "ending", "errors", "events", "interruption", "pace",
+        "result", "session", "source", "transfer", "verdicts", "video",
+    },
+    "sweeping": {
+        "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",
+        "verdicts", "video",
+    },
+    "removing": {"errors", "outcome", "session", "stream"},
+    "rebuilding": {"attempt", "errors", "session", "statedir", "stream", "sweeping", "video"},
+}  # fmt: skip
+
+FACES: dict[str, set[str]] = {
+    "meter": {"events", "units"},
+    "tables": set(),
+    "streams": {"safetext"},
+    "loglines": {"events", "meter", "units"},
+    "records": {"events", "meter", "safetext"},
+    "bar": {"meter", "streams"},
+    "console": {
+        "bar",
+        "errors",
+        "events",
+        "loglines",
+        "meter",
+        "records",
+        "safetext",
+        "streams",
+        "tables",
+    },
+    "__init__": {"sending"},
+    "__main__": {"cli"},
+}
+
+TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
+
+ROOMS = {
+    "tusclient": {"tus"},
+    "httpx": {"wire"},
+    "httpcore": {"wire", "sockets"},
+    "sqlite3": {"journal"},
+    "rich": {"console", "bar"},
+    "typer": {"cli"},
+    "tomli_w": {"profiles"},
+    "platformdirs": {"config", "origins"},
+    "pymediainfo": {"source"},
+    "xxhash": {"source"},
+    "filelock": {"lock"},
+    "starlette": {"emulator"},
+    "uvicorn": {"emulator"},
+    "httptools": {"emulator"},
+}
+
+WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}
+
+
+def _modules() -> dict[str, list[Path]]:
+    found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
+    for folder in ("cli", "emulator"):
+        found[folder] = sorted((PACKAGE / folder).rglob("*.py"))
+    return found
+
+
+def _imported(path: Path) -> set[str]:
+    """Full names of all that ``path`` imports, wherever in the file it does."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, path)
+            names.add(module)
+            if module == NAME:
+                names |= {f"{NAME}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _absolute(node: ast.ImportFrom, path: Path) -> str:
+    if not node.level:
+        return node.module or ""
+    package = [NAME, *path.relative_to(PACKAGE).parts[:-1]]
+    base = package[: len(package) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _own(path: Path) -> set[str]:
+    """The rooms of this package that ``path`` enters."""
+    return {name.split(".")[1] for name in _imported(path) if name.startswith(NAME + ".")} - {
+        "__version__"
+    }
+
+
+def test_the_table_names_every_module() -> None:
+    assert set(TABLE) | {"cli", "emulator"} == set(_modules())
+
+
+@pytest.mark.parametrize("module", sorted(TABLE))
+def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
+    (path,) = _modules()[module]
+    assert _own(path) - {module} <= TABLE[module]
+
+
+def test_nobody_imports_the_command_line() -> None:
+    for module, paths in _modules().items():
+        for path in paths:
+            if module not in ("cli", "__main__"):
+                assert "cli" not in _own(path), path.name
+
+
+def test_the_emulator_imports_nothing_of_the_client() -> None:
+    for path in _modules()["emulator"]:
+        assert _own(path) <= {"emulator"}, path.name
+
+
+@pytest.mark.parametrize("library", sorted(ROOMS))
+def test_an_outside_library_has_one_room(library: str) -> None:
+    for module, paths in _modules().items():
+        for path in paths:
+            tops = {name.partition(".")[0] for name in _imported(path)}
+            if library in tops:
+                assert module in ROOMS[library], path.name
+
+
+def test_every_outside_library_that_is_imported_has_a_room() -> None:
+    for paths in _modules().values():
+        for path in paths:
+            tops = {name.partition(".")[0] for name in _imported(path)}
+            assert tops - set(sys.stdlib_module_names) - {NAME} <= set(ROOMS), path.name
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_imports_nothing_of_the_world(module: str) -> None:
+    (path,) = _modules()[module]
+    assert not {name.partition(".")[0] for name in _imported(path)} & WORLDLY

@@ -1,0 +1,377 @@
+"""One file from its path to its result: what runs before left, and what the exit code says."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dying import Death, Dying
+from inprocess import MIB, Stage, Waiting, stage
+
+from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
+from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
+from cfstream_upload.emulator.switches import Switches
+from cfstream_upload.emulator.timestamps import http_date
+from cfstream_upload.errors import JournalProblem
+from cfstream_upload.journal import Journal
+from cfstream_upload.sending import Wishes
+from cfstream_upload.video import VideoOptions
+
+HTML_404 = Answer(404, {"content-type": "text/html"}, b"<html>")
+UNSENDABLE = Fault(Answer(412), "PATCH", times=None)
+NO_DELETE = Fault(Answer(502), "DELETE", times=None)
+HOUR = 3600.0
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Stage:
+    return stage(tmp_path)
+
+
+@pytest.fixture
+def video(scene: Stage) -> Path:
+    return scene.file(11 * MIB)
+
+
+def _under(scene: Stage, *faults: Fault) -> None:
+    scene.service = Faulty(scene.model, faults)
+
+
+def _clear(scene: Stage) -> None:
+    scene.service = scene.model
+    scene.calls.clear()
+
+
+def _dies(scene: Stage, video: Path, nth: int) -> None:
+    scene.service = Dying(scene.model, nth, "after")
+    with pytest.raises(Death):
+        scene.send(video)
+    _clear(scene)
+
+
+def _delete(scene: Stage, uid: str | None) -> None:
+    """Somebody deletes a video by hand."""
+    path = f"/client/v4/accounts/{scene.model.account}/stream/{uid}"
+    headers = {"authorization": f"Bearer {scene.model.token}"}
+    assert converse(scene.model, Request("DELETE", path, {}, headers)).status == 200
+
+
+class Watching:
+    """A service that does something just before a request is served."""
+
+    def __init__(self, scene: Stage, method: str, nth: int, act: object) -> None:
+        self._service: Service = scene.service
+        self._method, self._left, self._act = method, nth, act
+
+    @property
+    def account(self) -> str:
+        return self._service.account
+
+    @property
+    def token(self) -> str:
+        return self._service.token
+
+    def begin(self, request: Request) -> Exchange:
+        self._left -= request.method == self._method
+        if self._left == 0 and callable(self._act):
+            self._left = -1
+            self._act()
+        return self._service.begin(request)
+
+
+# --- creating (laws 1 and 2) ---------------------------------------------------------------------
+
+
+def test_the_row_is_on_disk_before_the_create_leaves(scene: Stage, video: Path) -> None:
+    stages: list[str] = []
+
+    def look() -> None:
+        with closing(Journal.open(scene.folder / scene.state)) as journal:
+            stages.extend(row.stage.value for row in journal.rows())
+
+    scene.service = Watching(scene, "POST", 1, look)
+    assert scene.send(video).exit_code == 0
+    assert stages == ["intended"]
+
+
+def test_uid_and_url_are_on_disk_before_the_first_byte_leaves(scene: Stage, video: Path) -> None:
+    known: list[tuple[str, bool, bool]] = []
+
+    def look() -> None:
+        with closing(Journal.open(scene.folder / scene.state)) as journal:
+            known.extend((r.stage.value, r.uid is not None, bool(r.url)) for r in journal.rows())
+
+    scene.service = Watching(scene, "PATCH", 1, look)
+    scene.send(video)
+    assert known == [("created", True, True)]
+
+
+def test_a_lost_create_is_found_deleted_and_the_file_sent(scene: Stage, video: Path) -> None:
+    _under(scene, Fault(LoseReply(), "POST"))
+    result = scene.send(video)
+    assert (result.exit_code, result.attempts) == (0, 2)
+    assert len(scene.states()) == 1
+    assert scene.open_rows() == []
+
+
+def test_a_create_that_stays_unanswered_ends_after_two(scene: Stage, video: Path) -> None:
+    _under(scene, Fault(Answer(500), "POST", times=None))
+    assert scene.send(video).exit_code == 7
+    assert scene.methods().count("POST") == 2
+    assert scene.open_rows() == ["intended", "intended"]
+    _clear(scene)
+    assert scene.send(video).exit_code == 7
+    assert "POST" not in scene.methods()
+    scene.clock.now += 25 * HOUR
+    assert scene.send(video).exit_code == 0
+    assert scene.open_rows() == []
+
+
+def test_a_create_that_surfaces_after_success_is_discarded_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    scene = stage(tmp_path, switches=Switches(list_lag=15.0))
+    video = scene.file(11 * MIB)
+    _under(scene, Fault(LoseReply(), "POST"))
+    told = scene.send(video)
+    assert told.exit_code == 0
+    assert scene.states().count("pendingupload") == 1
+    _clear(scene)
+    scene.clock.now += 60
+    assert scene.send(video).uid == told.uid
+    assert scene.states() == ["ready"]
+
+
+def test_a_full_account_is_freed_of_what_lost_creates_reserved(tmp_path: Path) -> None:
+    scene = stage(tmp_path, minutes_limit=3)
+    video = scene.file(11 * MIB)
+    _dies(scene, video, 1)
+    other = scene.file(11 * MIB, "other.mp4", seed=1)
+    assert scene.send(other).exit_code == 0
+    assert len(scene.states()) == 1
+
+
+# --- the file (law 4) ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_file_that_changes_while_it_is_sent_is_rolled_back(
+    scene: Stage, video: Path, nth: int
+) -> None:
+    scene.service = Watching(scene, "PATCH", nth, lambda: os.utime(video, (1, 1)))
+    result = scene.send(video)
+    assert (result.exit_code, result.cleanup) == (4, "confirmed")
+    assert (scene.states(), scene.open_rows()) == ([], [])
+
+
+def test_a_changed_file_is_not_resumed(scene: Stage, video: Path) -> None:
+    _dies(scene, video, 3)
+    os.utime(video, (1, 1))
+    result = scene.send(video)
+    assert (result.exit_code, result.outcome) == (0, "uploaded")
+    assert len(scene.states()) == 1
+
+
+def test_other_options_are_not_resumed(scene: Stage, video: Path) -> None:
+    _dies(scene, video, 3)
+    result = scene.send(video, Wishes(VideoOptions(require_signed_urls=True)))
+    assert (result.exit_code, result.outcome) == (0, "uploaded")
+    assert len(scene.states()) == 1
+
+
+def test_a_newer_version_of_a_file_is_a_second_video(scene: Stage, video: Path) -> None:
+    scene.send(video)
+    os.utime(video, (1, 1))
+    assert scene.send(video).outcome == "uploaded"
+    assert len(scene.states()) == 2
+
+
+# --- debts (law 8) -------------------------------------------------------------------------------
+
+
+def test_a_debt_with_a_uid_blocks_its_file_until_it_is_paid(scene: Stage, video: Path) -> None:
+    _under(scene, UNSENDABLE, NO_DELETE)
+    assert scene.send(video).exit_code == 7
+    _under(scene, NO_DELETE)
+    scene.calls.clear()
+    assert scene.send(video).exit_code == 7
+    assert "POST" not in scene.methods()
+    _clear(scene)
+    assert scene.send(video).exit_code == 0
+    assert len(scene.states()) == 1
+
+
+def test_an_expired_debt_no_longer_blocks_its_file(scene: Stage, video: Path) -> None:
+    _under(scene, UNSENDABLE, NO_DELETE)
+    assert scene.send(video).exit_code == 7
+    scene.clock.now += 25 * HOUR
+    dated = Answer(502, {"date": http_date(scene.clock.now)})
+    _under(scene, Fault(dated, "DELETE", times=None))
+    assert scene.send(video).exit_code == 0
+
+
+def test_another_files_debt_only_warns(scene: Stage, video: Path) -> None:
+    _under(scene, UNSENDABLE, NO_DELETE)
+    scene.send(video)
+    _under(scene, NO_DELETE)
+    assert scene.send(scene.file(11 * MIB, "other.mp4", seed=1)).exit_code == 0
+
+
+def test_a_run_that_fails_and_owes_exits_7_whatever_failed(scene: Stage, video: Path) -> None:
+    """Refused for good would be 5, but an unanswered create of this file still stands."""
+    _dies(scene, video, 1)
+    _delete(scene, str(scene.model.videos()[0]["uid"]))
+    refusal = {"success": False, "errors": [{"code": 10005, "message": "no"}], "messages": None}
+    _under(scene, Fault(Answer(400, {}, json.dumps(refusal).encode()), "POST"))
+    result = scene.send(video)
+    assert (result.exit_code, result.cleanup) == (7, "pending")
+    assert scene.open_rows() == ["intended"]
+
+
+def test_a_404_in_html_is_no_proof_of_a_delete(scene: Stage, video: Path) -> None:
+    _under(scene, UNSENDABLE, Fault(HTML_404, "GET", nth=2, times=None))
+    assert scene.send(video).exit_code == 7
+    assert scene.open_rows() == ["discarding"]
+
+
+# --- receipts (law 9) ----------------------------------------------------------------------------
+
+
+def test_told_is_on_disk_before_it_is_told(scene: Stage, video: Path) -> None:
+    uid = scene.send(video).uid
+    with scene.session() as session:
+        assert [(row.uid, row.told) for row in session.rows()] == [(uid, True)]
+
+
+def test_a_receipt_that_was_never_told_is_told_now(scene: Stage, video: Path) -> None:
+    uid = scene.send(video).uid
+    with scene.session() as session:
+        session.journal.record(replace(session.rows()[0], told=False))
+    assert scene.send(video).outcome == "already"
+    with scene.session() as session:
+        assert [(row.uid, row.told) for row in session.rows()] == [(uid, True)]
+
+
+def test_again_makes_a_second_video_and_its_receipt_is_the_newer(scene: Stage, video: Path) -> None:
+    first = scene.send(video).uid
+    second = scene.send(video, Wishes(again=True)).uid
+    assert first != second
+    assert scene.send(video).uid == second
+
+
+def test_other_options_for_a_file_already_sent_are_refused(scene: Stage, video: Path) -> None:
+    uid = scene.send(video).uid
+    result = scene.send(video, Wishes(VideoOptions(require_signed_urls=True)))
+    assert (result.exit_code, result.uid) == (2, uid)
+    assert "--require-signed-urls" in str(result.error)
+
+
+@pytest.mark.parametrize("nth", [4, 5, 6])
+def test_a_video_that_vanished_is_sent_once_more_only_on_purpose(
+    scene: Stage, video: Path, nth: int
+) -> None:
+    """Deleted by hand after the last byte, after the Look, or after it was told."""
+    try:
+        _dies(scene, video, nth)
+    except pytest.fail.Exception:
+        _clear(scene)
+    _delete(scene, str(scene.model.videos()[0]["uid"]))
+    if nth > 4:
+        result = scene.send(video)
+        assert result.exit_code == 8
+        assert "--again" in (result.error.hint if result.error else "")
+        assert "POST" not in scene.methods()
+    assert scene.send(video, Wishes(again=True)).exit_code == 0
+    assert len(scene.states()) == 1
+    assert scene.send(video).outcome == "already"
+
+
+def test_a_video_that_stream_cannot_process_is_kept_once_told(
+    scene: Stage, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = scene.send(video).uid
+    monkeypatch.setattr("cfstream_upload.emulator.videos.state_of", lambda *_: "error")
+    result = scene.send(video)
+    assert (result.exit_code, result.uid) == (11, uid)
+    assert "DELETE" not in scene.methods()
+
+
+# --- the journal and signals ---------------------------------------------------------------------
+
+
+class Failing(Journal):
+    """A journal in which every commit from the ``nth`` on fails."""
+
+    nth, seen = 0, 0
+
+    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> int:
+        self.seen += 1
+        if self.seen >= self.nth:
+            raise JournalProblem("no room", "make room")
+        return super()._commit(*statements)
+
+
+def test_a_journal_that_fails_tells_what_is_left(scene: Stage, video: Path) -> None:
+    """10 before a UID exists, 7 with it, 8 after the last byte; then one clean run."""
+    codes: list[int] = []
+    for nth in range(1, 12):
+        scene.state = f"state {nth}"
+
+        def opened(folder: Path, nth: int = nth) -> Journal:
+            journal = Failing.open(folder)
+            assert isinstance(journal, Failing)
+            journal.nth = nth
+            return journal
+
+        scene.opened = opened
+        result = scene.send(video)
+        codes.append(result.exit_code)
+        assert result.uid is not None or result.exit_code == 10
+        scene.opened = Journal.open
+        assert scene.send(video).exit_code == 0
+        assert scene.states().count("pendingupload") == 0
+        assert len(scene.states()) == nth
+        if result.exit_code == 0:
+            break
+    assert codes == sorted(codes, key=[10, 7, 8, 0].index)
+    assert set(codes) == {10, 7, 8, 0}
+
+
+@pytest.mark.parametrize("signum", [2, 15])
+def test_a_signal_rolls_back(scene: Stage, video: Path, signum: int) -> None:
+    waiting = Waiting(scene.clock)
+    scene.service = Watching(scene, "PATCH", 2, lambda: waiting.stop(signum))
+    before = scene.clock.now
+    result = scene.send(video, interruption=waiting)
+    assert (result.exit_code, result.outcome) == (128 + signum, "interrupted")
+    assert (scene.states(), scene.open_rows()) == ([], [])
+    assert scene.clock.now - before < 8
+
+
+def test_a_second_signal_leaves_the_debt(scene: Stage, video: Path) -> None:
+    waiting = Waiting(scene.clock)
+
+    def twice() -> None:
+        waiting.stop()
+        waiting.stop()
+
+    scene.service = Watching(scene, "PATCH", 2, twice)
+    assert scene.send(video, interruption=waiting).exit_code == 7
+    _clear(scene)
+    assert scene.send(video).exit_code == 0
+    assert len(scene.states()) == 1
+
+
+def test_a_signal_after_the_last_byte_exits_8_and_the_next_run_0(scene: Stage, video: Path) -> None:
+    waiting = Waiting(scene.clock)
+    _under(scene, Fault(Answer(502), "GET", times=1))
+    scene.service = Watching(scene, "GET", 1, waiting.stop)
+    result = scene.send(video, interruption=waiting)
+    assert result.exit_code == 8
+    _clear(scene)
+    assert scene.send(video).exit_code == 0
+    assert "DELETE" not in scene.methods()
