@@ -47,9 +47,10 @@ def halved(chunk: int) -> int:
 def wait(spent: int, retry_after: float | None, chance: float) -> float:
     """Seconds before the next try, after ``spent`` failures in a row without progress.
 
-    Full jitter (``chance`` is uniform in [0, 1)): up to 1 s after the first failure, doubling to
-    64 s. A server's ``Retry-After`` is a lower bound, believed up to ten minutes.
+    Half of it is chance (``chance`` is uniform in [0, 1)): 0.5 to 1 s after the first failure,
+    doubling to 64 s. Never at once: a server that has not noticed a cut yet would tell an offset
+    below what it is about to keep. ``Retry-After`` is a lower bound, believed up to ten minutes.
     """
     ceiling = min(BACKOFF_CAP, 2.0 ** max(0, min(spent, 16) - 1)) if spent else 0.0
     asked = min(max(retry_after or 0.0, 0.0), RETRY_AFTER_CAP)
-    return max(asked, chance * ceiling)
+    return max(asked, (0.5 + chance / 2) * ceiling)

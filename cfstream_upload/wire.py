@@ -11,7 +11,6 @@ by `Wire` alone; and no connection is opened to any host but the API's and Strea
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import re
 import ssl
@@ -22,21 +21,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin, urlsplit
 
 import httpcore
 import httpx
 
-from .sockets import (
-    Cancelled,
-    Lost,
-    NotSent,
-    Patience,
-    Sockets,
-    UnacceptableUrl,
-    Watch,
-    WireError,
+from .addresses import (
+    UPLOAD_HOSTS,
+    acceptable_api_base,
+    acceptable_upload_url,
+    is_host,
+    origin,
+    parsed,
 )
+from .patience import Cancelled, Lost, NotSent, Patience, UnacceptableUrl, Watch, WireError
+from .sockets import Sockets
 
 __all__ = [
     "UPLOAD_HOSTS",
@@ -52,17 +50,10 @@ __all__ = [
     "acceptable_upload_url",
 ]
 
-UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.net"})
-"""Where Stream takes uploads; a `Location` anywhere else is refused."""
-
 MAX_BODY = 1024 * 1024
 """Bytes of a reply's body that are read, unless the caller asks for more."""
 
 _KEEP_ALIVE = 20.0  # seconds an idle connection is kept: well below what servers and routers do
-_DEFAULT_PORT = {"http": 80, "https": 443}
-# The characters of RFC 3986: where only these occur, URL parsers have little to disagree about.
-_URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,8192}")
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _HIDDEN_STEP = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
@@ -171,8 +162,8 @@ class Wire:
         raise error
 
     def _permitted(self, text: str) -> httpx.URL:
-        url = _parsed(text)
-        if _origin(url) != _origin(self._api):
+        url = parsed(text)
+        if origin(url) != origin(self._api):
             return httpx.URL(acceptable_upload_url(text, str(self._api)))
         if _HIDDEN_STEP.search(url.raw_path.partition(b"?")[0].decode("ascii")):
             raise UnacceptableUrl(f"{url.host}: the path hides its steps")
@@ -200,7 +191,7 @@ class Wire:
 
     def _below_api(self, url: httpx.URL) -> bool:
         base = self._api.path.rstrip("/")
-        return _origin(url) == _origin(self._api) and (url.path + "/").startswith(base + "/")
+        return origin(url) == origin(self._api) and (url.path + "/").startswith(base + "/")
 
 
 class _Pools(httpx.BaseTransport):
@@ -308,78 +299,12 @@ class _ReplyStream(httpx.SyncByteStream):
         self._response.close()
 
 
-def acceptable_api_base(text: str) -> str:
-    """The API base without a trailing slash: https, or http on loopback; else `UnacceptableUrl`."""
-    if set("?#@") & set(text):
-        raise UnacceptableUrl("the API base holds more than scheme, host and path")
-    url = _parsed(text)
-    if url.scheme != "https" and not _is_loopback(url.host):
-        raise UnacceptableUrl(f"{url.host}: http is for this machine only, use https")
-    return str(url).rstrip("/")
-
-
-def acceptable_upload_url(location: str, api_base: str) -> str:
-    """The absolute upload URL that a create reply's ``location`` means, or `UnacceptableUrl`.
-
-    It must be https on one of Stream's upload hosts, port 443, or on the API's own host where
-    that is loopback (any port, http too). A relative one is resolved against ``api_base``, for
-    which the create URL may be given. The parser that judges is the one that connects.
-    """
-    api = _parsed(api_base)
-    if not _URL_TEXT.fullmatch(location) or "#" in location:
-        raise UnacceptableUrl("the upload address is no proper URL")
-    try:
-        # On the raw text: httpx would first tidy away what is wrong with it, such as ":4_43".
-        joined = urljoin(api_base, location)
-    except ValueError:
-        raise UnacceptableUrl("the upload address is no proper URL") from None
-    url = _parsed(joined)
-    if _is_loopback(api.host) and url.host == api.host:
-        return str(url)
-    if url.host not in UPLOAD_HOSTS:
-        raise UnacceptableUrl(f"{url.host}: not one of Stream's upload hosts")
-    if url.scheme != "https" or url.port is not None:
-        raise UnacceptableUrl(f"{url.host}: the upload address is not https on port 443")
-    return str(url)
-
-
-def _parsed(text: str) -> httpx.URL:
-    """An absolute http or https URL on which two parsers agree."""
-    if not _URL_TEXT.fullmatch(text):
-        raise UnacceptableUrl("not a proper URL")
-    try:
-        url, other = httpx.URL(text), urlsplit(text)
-        host, port = url.raw_host.decode("ascii"), url.port
-        theirs = other.hostname, other.port
-    except (httpx.InvalidURL, ValueError):
-        raise UnacceptableUrl("not a proper URL") from None
-    if url.scheme not in _DEFAULT_PORT or other.scheme != url.scheme or "@" in other.netloc:
-        raise UnacceptableUrl("not a plain http or https URL")
-    default = _DEFAULT_PORT[url.scheme]
-    if not _HOST.fullmatch(host) or theirs != (host, port if other.port != default else default):
-        raise UnacceptableUrl("not a proper URL")
-    return url
-
-
-def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
-    return url.scheme, url.raw_host, url.port
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _proxy_url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         raise UnacceptableUrl("the proxy is no proper URL") from None
-    if url.scheme != "http" or not _HOST.fullmatch(url.raw_host.decode("ascii")):
+    if url.scheme != "http" or not is_host(url.raw_host.decode("ascii")):
         raise UnacceptableUrl("the proxy must be an http:// URL")
     return url
 

@@ -32,13 +32,16 @@ class Asked:
     method: str
     path: str
     offset: int | None
+    known: int | None = None
+    """Of a PATCH: what the service had acknowledged when it came."""
 
 
 class Ledger:
     """A service that writes down what it is asked."""
 
-    def __init__(self, inner: Faulty) -> None:
+    def __init__(self, inner: Faulty, model: Model) -> None:
         self._inner = inner
+        self._model = model
         self.asked: list[Asked] = []
 
     @property
@@ -49,11 +52,16 @@ class Ledger:
     def token(self) -> str:
         return self._inner.token
 
+    def _acknowledged(self, request: Request) -> int | None:
+        head = Request("HEAD", request.path, request.query, {"tus-resumable": "1.0.0"})
+        offset = self._model(head).headers.get("upload-offset")
+        return None if offset is None else int(offset)
+
     def begin(self, request: Request) -> Exchange:
         offset = request.headers.get("upload-offset")
-        self.asked.append(
-            Asked(request.method, request.path, None if offset is None else int(offset))
-        )
+        number = None if offset is None else int(offset)
+        known = self._acknowledged(request) if request.method == "PATCH" else None
+        self.asked.append(Asked(request.method, request.path, number, known))
         return self._inner.begin(request)
 
 
@@ -137,7 +145,7 @@ def served(folder: Path) -> Iterator[Served]:
     """Serve a fresh Stream below ``folder``; uploads pass the proxy, API calls do not."""
     model = Model(data=folder / "stream")
     faulty = Faulty(model)
-    ledger = Ledger(faulty)
+    ledger = Ledger(faulty, model)
     with running(ledger) as endpoint, TcpProxy("127.0.0.1", endpoint.port) as proxy:
         model.upload_base = f"http://127.0.0.1:{proxy.port}"
         environment = {

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import cloudflare
 import pytest
@@ -165,8 +162,9 @@ def test_a_cut_line_resumes_without_sending_an_acknowledged_byte_again(stream: S
     assert ended.code == 0
     assert ended.document["uploads"][0]["retries"] >= 1
     assert stream.whole(path)
-    offsets = [asked.offset or 0 for asked in stream.ledger.asked if asked.method == "PATCH"]
-    assert offsets == sorted(set(offsets))
+    patches = [asked for asked in stream.ledger.asked if asked.method == "PATCH"]
+    assert len(patches) >= 2
+    assert all(asked.offset == asked.known for asked in patches)
     assert stream.methods().count("POST") == 1
 
 
@@ -263,17 +261,6 @@ def test_the_official_sdk_lists_gets_and_deletes_what_was_sent(stream: Served) -
     gone = stream.run("send", "--meta", "team=red", path.name)
     assert gone.code == 8
     assert "--again" in gone.err
-
-
-def test_the_package_sends_from_python(stream: Served) -> None:
-    path = stream.file()
-    example = Path(__file__).parent.parent / "examples" / "send.py"
-    ended = subprocess.run(
-        [sys.executable, "-P", str(example), str(path)], capture_output=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.decode().strip() == stream.videos()[0]["uid"]
-    assert stream.whole(path)
 
 
 def test_what_arrives_has_the_digest_of_what_was_sent(stream: Served) -> None:

@@ -31,8 +31,10 @@ PURE = {
 
 EFFECTS = {
     "source": {"attempt", "errors"},
-    "sockets": set(),
-    "wire": {"sockets"},
+    "patience": set(),
+    "sockets": {"patience"},
+    "addresses": {"patience"},
+    "wire": {"addresses", "patience", "sockets"},
     "stream": {"attempt", "envelope", "outcome", "video", "wire"},
     "tus": {"attempt", "envelope", "errors", "outcome", "wire"},
     "statedir": {"attempt", "errors"},
@@ -55,9 +57,13 @@ CONDUCTORS = {
         "stream", "transfer", "wire",
     },
     "debts": {"after", "attempt", "errors", "events", "session", "stream", "transfer", "video"},
+    "onefile": {
+        "attempt", "debts", "ending", "errors", "events", "pace", "session", "source", "transfer",
+        "verdicts", "video",
+    },
     "sending": {
-        "attempt", "config", "debts", "ending", "errors", "events", "interruption", "pace",
-        "result", "session", "source", "transfer", "verdicts", "video",
+        "attempt", "config", "ending", "errors", "events", "interruption", "onefile", "result",
+        "session", "source", "video",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",
@@ -93,7 +99,7 @@ TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
 ROOMS = {
     "tusclient": {"tus"},
-    "httpx": {"wire"},
+    "httpx": {"wire", "addresses"},
     "httpcore": {"wire", "sockets"},
     "sqlite3": {"journal"},
     "rich": {"console", "bar"},

@@ -1,0 +1,92 @@
+"""Which URLs this program connects to, judged by the parser that will connect. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from .patience import UnacceptableUrl
+
+UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.net"})
+"""Where Stream takes uploads; a `Location` anywhere else is refused."""
+
+_DEFAULT_PORT = {"http": 80, "https": 443}
+# The characters of RFC 3986: where only these occur, URL parsers have little to disagree about.
+_URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,8192}")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+
+
+def acceptable_api_base(text: str) -> str:
+    """The API base without a trailing slash: https, or http on loopback; else `UnacceptableUrl`."""
+    if set("?#@") & set(text):
+        raise UnacceptableUrl("the API base holds more than scheme, host and path")
+    url = parsed(text)
+    if url.scheme != "https" and not is_loopback(url.host):
+        raise UnacceptableUrl(f"{url.host}: http is for this machine only, use https")
+    return str(url).rstrip("/")
+
+
+def acceptable_upload_url(location: str, api_base: str) -> str:
+    """The absolute upload URL that a create reply's ``location`` means, or `UnacceptableUrl`.
+
+    It must be https on one of Stream's upload hosts, port 443, or on the API's own host where
+    that is loopback (any port, http too). A relative one is resolved against ``api_base``, for
+    which the create URL may be given. The parser that judges is the one that connects.
+    """
+    api = parsed(api_base)
+    if not _URL_TEXT.fullmatch(location) or "#" in location:
+        raise UnacceptableUrl("the upload address is no proper URL")
+    try:
+        # On the raw text: httpx would first tidy away what is wrong with it, such as ":4_43".
+        joined = urljoin(api_base, location)
+    except ValueError:
+        raise UnacceptableUrl("the upload address is no proper URL") from None
+    url = parsed(joined)
+    if is_loopback(api.host) and url.host == api.host:
+        return str(url)
+    if url.host not in UPLOAD_HOSTS:
+        raise UnacceptableUrl(f"{url.host}: not one of Stream's upload hosts")
+    if url.scheme != "https" or url.port is not None:
+        raise UnacceptableUrl(f"{url.host}: the upload address is not https on port 443")
+    return str(url)
+
+
+def is_host(text: str) -> bool:
+    """Whether ``text`` is a host's name or address as every parser reads it."""
+    return _HOST.fullmatch(text) is not None
+
+
+def parsed(text: str) -> httpx.URL:
+    """An absolute http or https URL on which two parsers agree."""
+    if not _URL_TEXT.fullmatch(text):
+        raise UnacceptableUrl("not a proper URL")
+    try:
+        url, other = httpx.URL(text), urlsplit(text)
+        host, port = url.raw_host.decode("ascii"), url.port
+        theirs = other.hostname, other.port
+    except (httpx.InvalidURL, ValueError):
+        raise UnacceptableUrl("not a proper URL") from None
+    if url.scheme not in _DEFAULT_PORT or other.scheme != url.scheme or "@" in other.netloc:
+        raise UnacceptableUrl("not a plain http or https URL")
+    default = _DEFAULT_PORT[url.scheme]
+    if not is_host(host) or theirs != (host, port if other.port != default else default):
+        raise UnacceptableUrl("not a proper URL")
+    return url
+
+
+def origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    """Scheme, host and port: what a credential belongs to."""
+    return url.scheme, url.raw_host, url.port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
