@@ -225,8 +225,8 @@ class Console:
             present = False
         if self._in is None or not (present and self._err.isatty()):
             raise UsageProblem(
-                "This needs a yes, and there is no terminal to ask at: needs --yes off a terminal",
-                "Look with --dry-run first, then add --yes.",
+                "This needs a yes, and there is no terminal to ask at",
+                "To do it without a question: --yes",
             )
         with self._beside_bar():
             self._err.write(f"{self._clean(question)} [y/N] ")

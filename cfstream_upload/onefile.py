@@ -118,6 +118,7 @@ class OneFile:
         ours = self.prototype
         same = row.file == ours.file and row.options == ours.options
         if same or (row.stage is Stage.SENT and row.file == ours.file):
+            self._say_started()
             adopted = self._ready(self.session.resumable(row))
             done = self._carry(adopted, {})
             if done.stage is Stage.GONE and self._may_renew(done):
@@ -165,7 +166,11 @@ class OneFile:
         self._raise_error(done)
         return done
 
+    def _say_started(self) -> None:
+        self.session.tell(events.Started(self.path, self.source.identity.size))
+
     def _begin(self) -> Attempt:
+        self._say_started()
         quota_settled = False
         while True:
             self._refuse_third_unanswered()

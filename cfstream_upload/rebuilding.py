@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from cfstream_upload.attempt import ERROR, PENDING, Attempt, Identity, Stage
-from cfstream_upload.errors import JournalProblem
+from cfstream_upload.errors import JournalProblem, UsageProblem
+from cfstream_upload.journal import Journal
 from cfstream_upload.session import Session
 from cfstream_upload.statedir import prepare_folder, remembered_host
 from cfstream_upload.stream import Page
@@ -15,12 +16,25 @@ from cfstream_upload.sweeping import api_problem
 from cfstream_upload.video import Video
 
 
+def refuse_if_sound(folder: Path) -> None:
+    """Raise `UsageProblem` where there is nothing to rebuild: a new journal would forget files."""
+    try:
+        Journal.open(folder).close()
+    except JournalProblem:
+        return
+    raise UsageProblem(
+        f"The journal in {folder} is sound: there is nothing to rebuild",
+        "To see what it knows: cfupload status",
+    )
+
+
 def rebuild_journal(session: Session) -> list[Attempt]:
     """Start a new journal and write a receipt for each whole video of this state directory.
 
     What is still pending on Stream gets no row: ``cleanup --orphans`` deletes it once its upload
     window is over, for a process that outlived the journal may still be sending it. A receipt
-    read back knows no file: sending that file again makes a second video.
+    read back knows no file: sending that file again makes a second video. The old journal's rows
+    of other accounts stay in the file that is moved aside.
     """
     folder = session.settings.state_dir
     prepare_folder(folder)

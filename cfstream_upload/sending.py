@@ -121,7 +121,6 @@ class Sending:
             _ = self.session.journal  # unusable: exit 10, before a lock file is made
             file = OneFile(self.session, self.path, self.wishes, source, prototype, key, duration)
             with self.session.lock(key, source.fileno()), self._own_debts_told(file):
-                self.session.tell(events.Started(self.path, source.identity.size))
                 self._file = file
                 return file.send()
 

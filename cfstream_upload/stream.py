@@ -165,7 +165,7 @@ class Stream:
         if answer.status == 200 and answer.success and isinstance(answer.result, list):
             videos = [video for item in answer.result if (video := video_of(item)) is not None]
             return Page(tuple(videos), answer.date, len(answer.result))
-        if answer.denied or (answer.envelope and answer.status == 404):
+        if answer.denied or (answer.envelope and answer.status in (400, 404)):
             return Denied(answer.failure("to list the videos"))
         return answer.trouble("Listing the videos")
 

@@ -29,6 +29,7 @@ from cfstream_upload.errors import (
     CfuploadError,
     ConfigProblem,
     NoSuchVideo,
+    Refused,
     TroubleOutlasted,
     UsageProblem,
 )
@@ -161,7 +162,9 @@ def _listed(session: Session, choice: Choice) -> Iterator[tuple[Video, float | N
 def api_problem(trouble: Trouble | Denied) -> CfuploadError:
     """The error of a call outside an upload that went wrong."""
     if isinstance(trouble, Denied):
-        return ConfigProblem(trouble.failure.message, trouble.failure.hint)
+        failure = trouble.failure
+        family = ConfigProblem if failure.reason is Reason.DENIED else Refused
+        return family(failure.message, failure.hint)
     return TroubleOutlasted(trouble.message, "Run the same command again.")
 
 

@@ -54,7 +54,7 @@ CREATE_GRACE = 5.0
 """Seconds that a create under way may go on after the first signal (law 10)."""
 
 CALL_DEADLINE = 60.0
-HINT_EVERY = 5.0
+HINT_EVERY = 1.0
 PROGRESS_EVERY = 0.1
 
 

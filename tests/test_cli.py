@@ -261,7 +261,9 @@ def test_a_lost_journal_is_rebuilt_with_its_receipts(ran: Ran, stream: Served) -
     uid = ran("send", "-q", "big.mp4").out.strip()
     (stream.folder / "state" / "journal.db").unlink()
     assert ran("status").code == 10
-    assert ran("cleanup", "--rebuild").code == 0
+    assert ran("cleanup", "--rebuild").code == 2  # nobody to ask
+    assert ran("status").code == 10
+    assert ran("cleanup", "--rebuild", "--yes").code == 0
     rows: list[Any] = ran("status", "--json").document["journal"]
     assert [(row["uid"], row["condition"]) for row in rows] == [(uid, "receipt")]
 
@@ -411,3 +413,25 @@ def test_what_cleanup_leaves_is_exit_7(ran: Ran, stream: Served) -> None:
     assert ended.code == 7
     assert ended.document["error"]["code"] == 7
     assert stream.states() == ["pendingupload"]
+
+
+def test_a_sound_journal_is_not_rebuilt(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ran("send", "big.mp4")
+    before = (stream.folder / "state" / "journal.db").read_bytes()
+    assert ran("cleanup", "--rebuild", "--yes").code == 2
+    assert (stream.folder / "state" / "journal.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sned"], ["send"], ["send", "--bogus", "x"], ["list", "--state", "bogus"]]
+)
+def test_wrong_usage_is_one_json_document_too(ran: Ran, arguments: list[str]) -> None:
+    ended = ran(*arguments, "--json")
+    assert ended.code == 2
+    assert ended.document["error"]["code"] == 2
+
+
+def test_the_name_alone_shows_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "send" in capfd.readouterr().out

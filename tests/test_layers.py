@@ -70,7 +70,9 @@ CONDUCTORS = {
         "verdicts", "video",
     },
     "removing": {"errors", "outcome", "session", "stream"},
-    "rebuilding": {"attempt", "errors", "session", "statedir", "stream", "sweeping", "video"},
+    "rebuilding": {
+        "attempt", "errors", "journal", "session", "statedir", "stream", "sweeping", "video",
+    },
 }  # fmt: skip
 
 FACES: dict[str, set[str]] = {

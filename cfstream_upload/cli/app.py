@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import typer
@@ -14,7 +15,6 @@ from cfstream_upload.errors import CfuploadError, UsageProblem
 app = typer.Typer(
     name="cfupload",
     help="Large videos to Cloudflare Stream: one video per file, nothing left when it fails.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -36,24 +36,34 @@ for group in (send, cleanup, videos, configuration, emulator, explain):
 
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
+    in_json = "--json" in arguments
     try:
-        code = app(arguments, prog_name="cfupload", standalone_mode=False)
+        # Whoever types the name alone wants to know what there is.
+        code = app(arguments or ["--help"], prog_name="cfupload", standalone_mode=False)
     except TyperException as error:
-        return _misused(error.format_message())
+        return _told(_misused(error.format_message(), arguments), in_json=in_json)
     except typer.Abort:
         return 130
     except CfuploadError as error:
-        return _told(error)
+        return _told(error, in_json=in_json)
     return code if isinstance(code, int) else 0
 
 
-def _misused(message: str) -> int:
+def _misused(message: str, arguments: list[str]) -> UsageProblem:
     words = " ".join(message.split()) or "no command given"
-    return _told(UsageProblem(words, "See: cfupload --help"))
+    named = next((one for one in arguments if not one.startswith("-")), "")
+    command = f"{named} " if named in {group.name for group in app.registered_commands} else ""
+    hint = f"See: cfupload {command}--help"
+    if words.startswith("No such option"):
+        hint += "  (a file name that begins with '-' goes after '--')"
+    return UsageProblem(words, hint)
 
 
-def _told(error: CfuploadError) -> int:
+def _told(error: CfuploadError, *, in_json: bool) -> int:
+    from cfstream_upload.result import error_document
     from cfstream_upload.safetext import safe
 
     sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
+    if in_json:
+        sys.stdout.write(json.dumps({"version": 1, "error": error_document(error)}) + "\n")
     return error.exit_code

@@ -76,7 +76,6 @@ def cleanup(
     """
     from cfstream_upload import sweeping
     from cfstream_upload.interruption import Interruption, signals_as
-    from cfstream_upload.rebuilding import rebuild_journal
     from cfstream_upload.units import parse_time
 
     _check(uids or [], label, ended=ended)
@@ -93,7 +92,7 @@ def cleanup(
     interruption = Interruption()
     with signals_as(interruption), desk.session(interruption=interruption) as session:
         if rebuild:
-            return _rebuilt(desk, rebuild_journal(session))
+            return _rebuilt(desk, session, dry_run=dry_run, yes=yes)
         if forget:
             return _forgotten(desk, session, forget)
         items, problem = _planned(session, choice)
@@ -150,6 +149,9 @@ def _shown(desk: Desk, rows: list[tuple[Item, str]], error: CfuploadError | None
     if desk.common.mode == "json":
         told = None if error is None else error_document(error)
         desk.console.document({"version": 1, "swept": found, "error": told})
+    elif desk.common.mode == "ndjson":
+        for row in found:
+            desk.console.event({"message_type": "swept", **row})
     elif desk.common.mode == "quiet":
         for row in found:
             desk.console.line(str(row["uid"] or row["attempt"]))
@@ -196,8 +198,22 @@ def _forgotten(desk: Desk, session: Session, names: list[str]) -> int:
     return 0
 
 
-def _rebuilt(desk: Desk, found: list[Attempt]) -> int:
-    desk.console.warning(f"a new journal was made; {len(found)} receipts were read back")
+def _rebuilt(desk: Desk, session: Session, *, dry_run: bool, yes: bool) -> int:
+    from cfstream_upload.rebuilding import rebuild_journal, refuse_if_sound
+
+    folder = session.settings.state_dir
+    refuse_if_sound(folder)
+    if dry_run:
+        desk.console.warning(f"the journal in {folder} would be moved aside and begun anew")
+        return 0
+    if not yes and not desk.console.ask(f"Move the journal in {folder} aside and begin anew?"):
+        raise UsageProblem("Nothing was changed", "To do it without a question: --yes")
+    found = rebuild_journal(session)
+    if desk.common.mode == "json":
+        rows = [_told(row, "receipt") for row in found]
+        desk.console.document({"version": 1, "journal": rows, "error": None})
+    words = "a new journal was begun; Stream still has these videos of the old one"
+    desk.console.warning(f"{words}: {len(found)}. Which files they were is not known any more")
     return 0
 
 
@@ -214,22 +230,13 @@ def status(desk: Desk) -> int:
     """
     with desk.session(need_account=False) as session:
         rows = [(row, _condition(session, row)) for row in session.rows()]
-    found = [
-        {
-            "file": row.path,
-            "condition": condition,
-            "stage": row.stage.value,
-            "uid": row.uid,
-            "attempt": row.id,
-            "size": row.file.size,
-            "acknowledged": row.offset,
-            "why": row.doomed or None,
-        }
-        for row, condition in rows
-    ]
+    found = [_told(row, condition) for row, condition in rows]
     debts = sum(condition == "debt" for _, condition in rows)
     if desk.common.mode == "json":
         desk.console.document({"version": 1, "journal": found, "error": None})
+    elif desk.common.mode == "ndjson":
+        for row in found:
+            desk.console.event({"message_type": "journal", **row})
     elif desk.common.mode == "quiet":
         for row in found:
             desk.console.line(str(row["uid"] or row["attempt"]))
@@ -243,6 +250,20 @@ def status(desk: Desk) -> int:
     if debts:
         desk.console.warning(f"{debts} failed upload(s) wait to be removed: cfupload cleanup")
     return 7 if debts else 0
+
+
+def _told(row: Attempt, condition: str) -> dict[str, Any]:
+    return {
+        "file": row.path,
+        "condition": condition,
+        "stage": row.stage.value,
+        "uid": row.uid,
+        "attempt": row.id,
+        "account": row.account,
+        "size": row.file.size,
+        "acknowledged": row.file.size if condition == "receipt" else row.offset,
+        "why": row.doomed or None,
+    }
 
 
 def _condition(session: Session, row: Attempt) -> str:

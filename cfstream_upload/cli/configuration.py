@@ -15,8 +15,7 @@ from cfstream_upload.errors import UsageProblem
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(
-        name="config", help="Settings and where they come from.", rich_markup_mode=None,
-        no_args_is_help=True,
+        name="config", help="Settings and where they come from.", rich_markup_mode=None
     )  # fmt: skip
     group.command("show")(with_everywhere(show))
     group.command("set")(with_everywhere(set_value))
@@ -70,7 +69,11 @@ def set_value(
         )
     if value is None:
         value = typer.prompt(key, hide_input=True, err=True) if sys.stdin.isatty() else _stdin()
-    config.set_value(key, value, os.environ, profile=desk.common.profile or "default")
+    profile = desk.common.profile or "default"
+    where = config.set_value(key, value, os.environ, profile=profile)
+    if desk.common.mode == "json":
+        desk.console.document({"version": 1, "settings": [], "error": None})
+    desk.console.say(f"{key} is set in profile {profile} of {where}")
     return 0
 
 
@@ -90,5 +93,10 @@ def path(desk: Desk) -> int:
     """
     from cfstream_upload import config
 
-    desk.console.line(str(config.config_path(os.environ)))
+    found = str(config.config_path(os.environ))
+    if desk.common.mode == "json":
+        setting = {"name": "path", "value": found, "origin": None}
+        desk.console.document({"version": 1, "settings": [setting], "error": None})
+    else:
+        desk.console.line(found)
     return 0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 SIZE = 48 * MIB
-RATE = 64 * MIB
+RATE = 96 * MIB
 PATIENCE = 60.0
 
 
@@ -201,6 +201,8 @@ class Demonstration:
         self._until(lambda: self._proxy.bytes_up - before > SIZE // 2)
         process.kill()
         process.wait()
+        if shown is None and sys.stderr.isatty():
+            sys.stderr.write("\n")  # a killed process leaves its bar, and the cursor behind it
         self._promise(len(self._pending()) == 1, "the killed upload should be pending")
         self._run("list", "--state", "pendingupload", check=0)
         self._run("cleanup", "--orphans", "--yes", check=0)

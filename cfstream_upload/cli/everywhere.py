@@ -54,7 +54,12 @@ class Common:
     verbose: Annotated[
         int,
         typer.Option(
-            "-v", "--verbose", count=True, help="Say more; -vv more.", rich_help_panel=PANEL
+            "-v",
+            "--verbose",
+            count=True,
+            show_default=False,
+            help="Say more; -vv more.",
+            rich_help_panel=PANEL,
         ),
     ] = 0
     progress: Annotated[

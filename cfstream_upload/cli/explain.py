@@ -26,5 +26,10 @@ def explain(desk: Desk, topic: Annotated[str, typer.Argument(metavar="exit-codes
     """
     if topic != "exit-codes":
         raise UsageProblem(f"There is no help on {topic!r}", "Topics: exit-codes")
+    if desk.common.mode == "json":
+        names = ("code", "meaning", "action")
+        rows = [dict(zip(names, row, strict=True)) for row in exit_code_table()]
+        desk.console.document({"version": 1, "exit_codes": rows, "error": None})
+        return 0
     desk.console.table(["CODE", "MEANING", "WHAT TO DO"], [list(row) for row in exit_code_table()])
     return 0

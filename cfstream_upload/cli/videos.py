@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cfstream_upload.video import Video
 
 
+STATES = ("pendingupload", "downloading", "queued", "inprogress", "ready", "error")
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("list")(with_everywhere(list_videos))
@@ -41,6 +44,9 @@ def list_videos(
     from cfstream_upload.stream import Page
     from cfstream_upload.sweeping import api_problem
 
+    if state is not None and state.lower() not in STATES:
+        raise UsageProblem(f"There is no state {state!r}", f"There are: {', '.join(STATES)}.")
+    state = state.lower() if state else None
     filters = {k: v for k, v in (("status", state), ("creator", creator)) if v is not None}
     found: list[Video] = []
     with desk.session() as session:
@@ -86,10 +92,14 @@ def get(desk: Desk, uid: Annotated[str, typer.Argument(metavar="UID")]) -> int:
         video = looked_up(session, _uid(uid))
     if desk.common.mode == "json":
         desk.console.document({"version": 1, "videos": [video.raw], "error": None})
+    elif desk.common.mode == "ndjson":
+        desk.console.event({"message_type": "video", "video": video.raw})
     elif desk.common.mode == "quiet":
         desk.console.line(video.uid)
     else:
-        desk.console.table(["FIELD", "VALUE"], [[k, v] for k, v in _facts(video) if v])
+        for name, value in _facts(video):
+            if value:
+                desk.console.line(f"{name:<13} {value}")
     return 0
 
 
