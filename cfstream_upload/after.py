@@ -190,6 +190,8 @@ def _seen(attempt: Attempt, seen: Seen, policy: Policy, at: float) -> Attempt:
         attempt = replace(attempt, expiry=seen.expiry)
     attempt = attempt.knows(state=seen.state, absent=0, unlisted=False, short=False)
     if attempt.stage in (Stage.CREATED, Stage.DISCARDING) and not _ours(attempt, seen):
+        # A debt that only --forget can settle: what is not ours is never deleted.
+        attempt = replace(attempt, doomed=attempt.doomed or Reason.FOREIGN.value)
         foreign = Failure(Reason.FOREIGN, "the video does not carry this upload's marker")
         return end(attempt, Verdict.LEFT, foreign)
     match attempt.stage:
@@ -249,7 +251,8 @@ def _unprocessed(attempt: Attempt, seen: Seen, policy: Policy, at: float) -> Att
     if attempt.doomed:
         return may_go(attempt)
     if attempt.told or policy.keep_unprocessed:
-        kept = replace(attempt, stage=Stage.STORED) if attempt.stage is Stage.SENT else attempt
+        # Its UID is told with exit 11: no later run may delete it.
+        kept = replace(attempt, stage=Stage.STORED, told=True)
         return end(kept, Verdict.UNPROCESSED, failure)
     return doom(attempt, failure, policy, at, seen=ERROR)
 

@@ -9,6 +9,7 @@ happens.
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,8 +218,11 @@ class Console:
         with self._lock:
             self._say(text, Level.USUAL)
 
-    def ask(self, question: str) -> bool:
-        """Whether the person at the terminal says yes. Raises `UsageProblem` where nobody is."""
+    def ask(self, question: str, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Whether the person at the terminal says yes; no, once ``stopped``.
+
+        Raises `UsageProblem` where nobody is.
+        """
         try:
             present = self._in is not None and self._in.isatty()
         except (OSError, ValueError):
@@ -231,6 +235,10 @@ class Console:
         with self._beside_bar():
             self._err.write(f"{self._clean(question)} [y/N] ")
         try:
+            # Looked at in slices: a signal's handler only counts, and would not end a read.
+            while not select.select([self._in], [], [], 0.2)[0]:
+                if stopped():
+                    return False
             answer = self._in.readline()
         except (OSError, ValueError):
             return False

@@ -41,7 +41,7 @@ _COLUMNS = (
 
 _SCHEMA = """
 CREATE TABLE attempts (
-    row INTEGER PRIMARY KEY,
+    row INTEGER PRIMARY KEY AUTOINCREMENT, -- a number is never given to another upload
     id TEXT NOT NULL, host TEXT NOT NULL, label TEXT NOT NULL,
     base TEXT NOT NULL, account TEXT NOT NULL, path BLOB NOT NULL,
     device TEXT NOT NULL, inode TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -189,7 +189,7 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> int:
+    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> sqlite3.Cursor:
         """Run statements durably as one; a full disk gives up the reserve file and tries again."""
         with _translated(self.folder / "journal.db"):
             try:
@@ -200,10 +200,10 @@ class Journal:
                     raise
             return self._transact(statements)
 
-    def _transact(self, statements: tuple[tuple[str, tuple[object, ...]], ...]) -> int:
+    def _transact(self, statements: tuple[tuple[str, tuple[object, ...]], ...]) -> sqlite3.Cursor:
         with self._writing():
             cursors = [self._db.execute(sql, values) for sql, values in statements]
-        return cursors[-1].lastrowid or 0
+        return cursors[-1]
 
     def _spend_reserve(self) -> bool:
         try:
@@ -222,11 +222,23 @@ class Journal:
         if attempt.row:
             names = ", ".join(f"{name} = ?" for name in _COLUMNS)
             update = f"UPDATE attempts SET {names}, seal = ? WHERE row = ?"
-            self._commit(*watching, (update, (*values, seal, attempt.row)))
+            if not self._commit(*watching, (update, (*values, seal, attempt.row))).rowcount:
+                raise JournalProblem(
+                    f"Somebody removed an upload under way from the journal in {self.folder}",
+                    "See: cfupload status",
+                )
             return attempt
         marks = ", ".join("?" * (len(_COLUMNS) + 1))
-        insert = f"INSERT INTO attempts ({', '.join(_COLUMNS)}, seal) VALUES ({marks})"
-        return replace(attempt, row=self._commit(*watching, (insert, (*values, seal))))
+        columns = ", ".join(_COLUMNS)
+        # Two processes may find the same leftover: the row of the first stands for both.
+        insert = (
+            f"INSERT INTO attempts ({columns}, seal) VALUES ({marks}) ON CONFLICT (uid) DO NOTHING"
+        )
+        made = self._commit(*watching, (insert, (*values, seal)))
+        if made.rowcount:
+            return replace(attempt, row=made.lastrowid or 0)
+        (known,) = self._select("WHERE uid = ?", (attempt.uid,))
+        return replace(attempt, row=known.row)
 
     def remove(self, attempt: Attempt, *, watch: bool = True) -> None:
         """Drop the row of ``attempt``; its marker is watched from then on, unless told not to."""

@@ -79,7 +79,7 @@ class OneFile:
                 done = self._unfinished(row)
                 if done is not None:
                     return self._told(done), "uploaded"
-        if not self.wishes.again and (receipt := self._receipt()):
+        if receipt := self._receipt():
             # A death may have come between the row and the word.
             return receipt if receipt.told else self._told(receipt), "already"
         return self._told(self._begin()), "uploaded"
@@ -106,7 +106,9 @@ class OneFile:
         interruption = self.session.interruption
         if not interruption.count:
             return
-        error = error_of(attempt) if attempt.now.verdict is not Verdict.STORED else None
+        # What was paid is paid: then only the interruption is left to tell.
+        settled = attempt.stage is Stage.GONE or attempt.now.verdict is Verdict.STORED
+        error = None if settled else error_of(attempt)
         raise error or Interrupted("Interrupted", signum=interruption.signum)
 
     def _has_expired(self, attempt: Attempt) -> bool:
@@ -137,7 +139,9 @@ class OneFile:
             other = Failure(Reason.SUPERSEDED, "the file or its options are no longer the same")
             now = self.session.room.clock()
             wanted = doom(row, other, self.session.policy, now)
-            self.session.journal.record(replace(wanted, now=Now()))
+            if self.session.key(row) == self.key:
+                self.session.journal.record(replace(wanted, now=Now()))
+            # Another file's row is written under its own lock only: `pay` carries the wish there.
         paid = pay(self.session, wanted, self.key)
         if paid is not None:
             self._raise_interruption(paid)
@@ -152,9 +156,13 @@ class OneFile:
             for row in self.rows()
             if row.stage is Stage.STORED and row.file == self.prototype.file
         ]
+        alike = [row for row in receipts if row.options == self.prototype.options]
+        if self.wishes.again:
+            # A second video that a death kept from being told is the one that was asked for.
+            receipts = alike = [row for row in alike if not row.told]
         if not receipts:
             return None
-        receipt = receipts[-1]
+        receipt = (alike or receipts)[-1]
         if receipt.options != self.prototype.options:
             names = ", ".join(differing(receipt.options, self.prototype.options))
             raise UsageProblem(
@@ -236,8 +244,11 @@ class OneFile:
         finally:
             self.retries += self.carriage.attempt.now.retries
 
-    @staticmethod
-    def _raise_error(done: Attempt) -> None:
+    def _raise_error(self, done: Attempt) -> None:
+        reason = done.now.failure.reason if done.now.failure else None
+        stray = reason in RENEWABLE or done.doomed == Reason.STRAY.value
+        if done.stage is Stage.GONE and stray:
+            self._raise_interruption(done)
         error = error_of(done)
         if error is not None:
             raise error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from cfstream_upload.errors import Busy, ConfigProblem, TroubleOutlasted
 from cfstream_upload.outcome import Absent, Denied
 from cfstream_upload.session import Session
@@ -17,8 +19,19 @@ def remove(session: Session, uid: str) -> None:
     video may still be there.
     """
     rows = [row for row in session.rows() if row.uid == uid]
-    if any(session.is_running(row) for row in rows):
-        raise Busy(f"{uid} is being uploaded now", "Interrupt that upload instead.", uid=uid)
+    with ExitStack() as held:
+        for row in rows:
+            try:
+                held.enter_context(session.lock_of(row))
+            except Busy:
+                words = f"{uid} is being uploaded now"
+                raise Busy(words, "Interrupt that upload instead.", uid=uid) from None
+        _delete(session, uid)
+        for row in rows:
+            session.journal.remove(row)
+
+
+def _delete(session: Session, uid: str) -> None:
     for _ in range(TRIES):
         asked = session.api.delete(uid, session.patience())
         if isinstance(asked, Denied):
@@ -31,8 +44,6 @@ def remove(session: Session, uid: str) -> None:
             f"Look again: cfupload get {uid}",
             uid=uid,
         )
-    for row in rows:
-        session.journal.remove(row)
 
 
 def _is_absent(session: Session, uid: str) -> bool:

@@ -75,7 +75,9 @@ class Sending:
         file = self._file
         attempt = file.carriage.attempt if file and file.carriage else None
         cleanup = "none"
-        if attempt is not None and attempt.uid is not None:
+        if isinstance(error, LeftoverRemains):
+            cleanup = "pending"
+        elif attempt is not None and attempt.uid is not None:
             verdict = attempt.now.verdict
             if attempt.stage is Stage.GONE:
                 cleanup = "confirmed"
@@ -83,8 +85,6 @@ class Sending:
                 cleanup = "kept"
             elif attempt.is_debt:
                 cleanup = "pending"
-        elif isinstance(error, LeftoverRemains):
-            cleanup = "pending"
         return Result(
             file=self.path,
             outcome="interrupted" if isinstance(error, Interrupted) else "failed",
@@ -143,7 +143,10 @@ def send_all(session: Session, paths: list[str], wishes: Wishes) -> Iterator[Res
     """Send files one after the other; after a signal the rest is skipped."""
     for path in paths:
         if session.interruption.count:
-            yield Result(file=path, outcome="skipped")
+            signum = session.interruption.signum
+            error = Interrupted("Interrupted before this file", signum=signum)
+            code = error.exit_code
+            yield Result(file=path, outcome="skipped", exit_code=code, error=error)
         else:
             yield Sending(session, path, wishes).run()
 

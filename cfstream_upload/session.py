@@ -14,7 +14,7 @@ from cfstream_upload import events
 from cfstream_upload.attempt import Attempt
 from cfstream_upload.config import Settings
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import Busy
+from cfstream_upload.errors import Busy, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.lock import Lock, hold, key_of
@@ -82,8 +82,12 @@ class Session:
 
     def patience(self) -> Patience:
         """For one small call outside an upload."""
-        interruption = self.interruption
-        return Patience(60.0, self.stall, lambda: interruption.count > 0)
+        return Patience(60.0, self.stall, self._noticed)
+
+    def _noticed(self) -> bool:
+        if self.interruption.count:
+            raise Interrupted("Interrupted", signum=self.interruption.signum)
+        return False
 
     def key(self, attempt: Attempt) -> str:
         """The name of the lock under which ``attempt`` is run."""

@@ -318,13 +318,20 @@ class Carriage:
             if verdict is Verdict.GONE and attempt.uid:
                 self._tell(events.Deleted(self.file, attempt.uid))
             try:
-                # A video that is gone leaves its marker watched: its create may be repeated late.
-                self.room.journal.remove(attempt, watch=attempt.uid is not None)
+                # A create that left may be repeated late, whatever its first answer said.
+                self.room.journal.remove(attempt, watch=_has_left(attempt))
             except JournalProblem as problem:
                 raise self._unrecorded(attempt, problem) from None
             if attempt.uid:
                 self._tell(events.CleanedUp(self.file, attempt.uid, attempt.id))
         return attempt
+
+
+def _has_left(attempt: Attempt) -> bool:
+    """Whether the create of ``attempt`` reached Stream: it was answered, if only with a no."""
+    failure = attempt.now.failure
+    refused = failure is not None and failure.reason in (Reason.REFUSED, Reason.QUOTA)
+    return attempt.uid is not None or refused
 
 
 def stray(attempt: Attempt, uid: str) -> Attempt:

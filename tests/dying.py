@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from cfstream_upload.emulator.exchange import Exchange, Reply, Request, Service
@@ -63,7 +64,7 @@ class MortalJournal(Journal):
     after = False
     seen = 0
 
-    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> int:
+    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> sqlite3.Cursor:
         self.seen += 1
         if self.seen == self.nth and not self.after:
             raise Death

@@ -89,10 +89,26 @@ class TestContract:
 
     def test_a_uid_is_in_one_row_only(self, opened: Opener) -> None:
         journal = opened()
-        journal.record(created(row=0))
+        first = journal.record(created(row=0))
+        again = journal.record(created(row=0, id="2d" * 16))
+        assert again.row == first.row
+        (kept,) = opened().rows()
+        assert kept.id == first.id
+
+    def test_the_number_of_a_removed_row_is_never_given_again(self, opened: Opener) -> None:
+        journal = opened()
+        first = journal.record(created(row=0))
+        journal.remove(first)
+        second = journal.record(created(row=0, uid=TWIN))
+        assert second.row != first.row
+        assert journal.again(first) is None
+
+    def test_a_row_that_somebody_removed_cannot_be_written(self, opened: Opener) -> None:
+        journal = opened()
+        first = journal.record(created(row=0))
+        journal.remove(first)
         with pytest.raises(JournalProblem):
-            journal.record(created(row=0, id="2d" * 16))
-        assert len(opened().rows()) == 1
+            journal.record(replace(first, tail=True))
 
     def test_rows_of_an_account_and_a_base_are_apart(self, opened: Opener) -> None:
         journal = opened()
@@ -404,7 +420,7 @@ def test_a_failed_commit_leaves_the_journal_usable(opened: Opener) -> None:
     journal = opened()
     journal.record(created(row=0))
     with pytest.raises(JournalProblem):
-        journal.record(created(row=0))
+        journal.record(created(row=999))
     journal.record(created(row=0, uid=TWIN))
     assert [row.uid for row in opened().rows()] == [UID, TWIN]
 

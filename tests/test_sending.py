@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dying import Death, Dying
+from dying import Death, Dying, MortalJournal
 from inprocess import MIB, Stage, Waiting, stage
 
+from cfstream_upload.after import after
+from cfstream_upload.attempt import Attempt, Identity
+from cfstream_upload.attempt import Stage as Reached
 from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
 from cfstream_upload.emulator.switches import Switches
 from cfstream_upload.emulator.timestamps import http_date
 from cfstream_upload.errors import JournalProblem
 from cfstream_upload.journal import Journal
-from cfstream_upload.sending import Wishes
+from cfstream_upload.outcome import Seen
+from cfstream_upload.result import Result
+from cfstream_upload.sending import Wishes, send_all
 from cfstream_upload.video import VideoOptions
 
 HTML_404 = Answer(404, {"content-type": "text/html"}, b"<html>")
@@ -308,7 +314,7 @@ class Failing(Journal):
 
     nth, seen = 0, 0
 
-    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> int:
+    def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> sqlite3.Cursor:
         self.seen += 1
         if self.seen >= self.nth:
             raise JournalProblem("no room", "make room")
@@ -375,3 +381,82 @@ def test_a_signal_after_the_last_byte_exits_8_and_the_next_run_0(scene: Stage, v
     _clear(scene)
     assert scene.send(video).exit_code == 0
     assert "DELETE" not in scene.methods()
+
+
+# --- what an attacker found ----------------------------------------------------------------------
+
+
+def _interrupted_before(scene: Stage, path: Path, method: str, *more: Path) -> list[Result]:
+    """Send files; the signal comes with the first request of ``method``."""
+    interruption = Waiting(scene.clock)
+    scene.service = Watching(scene, method, 1, interruption.stop)
+    with scene.session(interruption) as session:
+        return list(send_all(session, [str(path), *map(str, more)], Wishes()))
+
+
+def test_a_signal_while_watched_markers_are_looked_for_is_an_interruption(
+    scene: Stage, video: Path
+) -> None:
+    assert scene.send(video).exit_code == 0
+    other = scene.file(6 * MIB, "other.mp4", seed=1)
+    (result,) = _interrupted_before(scene, other, "GET")
+    assert result.exit_code == 130
+    assert scene.states() == ["queued"]
+
+
+def test_a_file_that_was_not_sent_for_a_signal_does_not_count_as_success(
+    scene: Stage, video: Path
+) -> None:
+    other = scene.file(6 * MIB, "other.mp4", seed=1)
+    results = _interrupted_before(scene, video, "PATCH", other)
+    assert [result.exit_code for result in results] == [130, 130]
+    assert [result.outcome for result in results] == ["interrupted", "skipped"]
+    assert scene.states() == []
+
+
+def test_a_second_video_that_was_never_told_is_told_and_not_made_again(
+    scene: Stage, video: Path
+) -> None:
+    scene.send(video)
+
+    def opened(folder: Path) -> Journal:
+        journal = MortalJournal.open(folder)
+        assert isinstance(journal, MortalJournal)
+        journal.nth = 6
+        return journal
+
+    scene.opened = opened
+    with pytest.raises(Death):
+        scene.send(video, Wishes(again=True))
+    scene.opened = Journal.open
+    assert len(scene.states()) == 2
+    assert scene.send(video, Wishes(again=True)).exit_code == 0
+    assert len(scene.states()) == 2
+
+
+def test_a_receipt_with_the_same_options_comes_before_a_newer_one(
+    scene: Stage, video: Path
+) -> None:
+    first = scene.send(video)
+    scene.send(video, Wishes(VideoOptions(name="x"), again=True))
+    assert scene.send(video).uid == first.uid
+
+
+def test_an_unprocessed_video_that_was_kept_is_never_deleted(scene: Stage) -> None:
+    policy = replace(scene.policy, keep_unprocessed=True)
+    attempt = Attempt("1a" * 16, "2b" * 16, "", "b", "3c" * 16, "f", Identity(1, 2, 3, 4, ""))
+    created = replace(attempt, stage=Reached.CREATED, uid="4d" * 16, url="u", tail=True, row=1)
+    kept = after(created, Seen("error", created.marker), policy, 1.0)
+    assert (kept.stage, kept.told, kept.doomed) == (Reached.STORED, True, "")
+
+
+def test_the_marker_of_a_refused_create_is_watched(scene: Stage, video: Path) -> None:
+    """A proxy may have repeated it: the first made a video, the second was refused."""
+    refused = b'{"success":false,"errors":[{"code":10005,"message":"Bad Request"}]}'
+    headers = {"content-type": "application/json"}
+    _under(scene, Fault(Answer(400, headers, refused, acts=True), "POST"))
+    assert scene.send(video).exit_code == 5
+    assert scene.states() == ["pendingupload"]
+    _clear(scene)
+    assert scene.send(video).exit_code == 0
+    assert scene.states() == ["queued"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,12 +10,32 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--version" in options:
-        # Answered before anything heavy is loaded.
-        from cfstream_upload import __version__
+    code = 1
+    try:
+        code = _version() if "--version" in options else _run(arguments)
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        # stdout is closed or full. Python would try once more to flush it, and change the code.
+        _forget_stdout()
+    raise SystemExit(code)
 
-        sys.stdout.write(f"cfupload {__version__}\n")
-        raise SystemExit(0)
+
+def _version() -> int:
+    # Answered before anything heavy is loaded.
+    from cfstream_upload import __version__
+
+    sys.stdout.write(f"cfupload {__version__}\n")
+    return 0
+
+
+def _run(arguments: list[str]) -> int:
     from cfstream_upload.cli.app import run
 
-    raise SystemExit(run(arguments))
+    return run(arguments)
+
+
+def _forget_stdout() -> None:
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 import typer
 from typer.exceptions import TyperException
@@ -63,7 +64,10 @@ def _told(error: CfuploadError, *, in_json: bool) -> int:
     from cfstream_upload.result import error_document
     from cfstream_upload.safetext import safe
 
-    sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
-    if in_json:
-        sys.stdout.write(json.dumps({"version": 1, "error": error_document(error)}) + "\n")
+    # A closed or full stream changes no exit code.
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
+    with suppress(OSError, ValueError, AttributeError):
+        if in_json:
+            sys.stdout.write(json.dumps({"version": 1, "error": error_document(error)}) + "\n")
     return error.exit_code

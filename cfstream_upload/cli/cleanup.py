@@ -101,7 +101,10 @@ def cleanup(
             return _shown(desk, [(item, "would go" if item.due else "stays") for item in items])
         if due and not yes:
             _show_plan(desk, items)
-            if not desk.console.ask(f"Delete {len(due)} unfinished upload(s)?"):
+            question = f"Delete {len(due)} unfinished upload(s)?"
+            if not desk.console.ask(question, lambda: interruption.count > 0):
+                if interruption.count:
+                    raise Interrupted("Interrupted", signum=interruption.signum)
                 raise UsageProblem("Nothing was deleted", "To delete without a question: --yes")
         swept = list(sweeping.sweep(session, items, choice))
         if problem is None and interruption.count:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from cfstream_upload.errors import CfuploadError, ConfigProblem, ExtraMissing, UsageProblem
+from cfstream_upload.errors import (
+    CfuploadError,
+    ConfigProblem,
+    ExtraMissing,
+    Interrupted,
+    UsageProblem,
+)
 
 if TYPE_CHECKING:
     from cfstream_upload.config import Settings
@@ -257,6 +263,8 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
                 return run(desk, **values) or 0
             except CfuploadError as error:
                 return desk.reported(error)
+            except KeyboardInterrupt:
+                return desk.reported(Interrupted("Interrupted"))
             except Exception as bug:  # noqa: BLE001  the last boundary: never a traceback
                 return desk.reported(_described(bug))
 
