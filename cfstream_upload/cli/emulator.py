@@ -76,7 +76,7 @@ def _serve(desk: Desk, port: int) -> int:
 def demo(desk: Desk) -> int:
     """Show what happens when things break.
 
-    Four acts on real sockets, in about fifteen seconds.
+    Four acts on real sockets, in about twenty seconds.
 
     Examples:
 
