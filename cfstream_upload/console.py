@@ -13,7 +13,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -301,8 +301,11 @@ class Console:
 
     def _start_ticker(self) -> None:
         if self._ticker is None and (self._draws or self._stats > 0):
-            self._ticker = threading.Thread(target=self._tick, name="console", daemon=True)
-            self._ticker.start()
+            ticker = threading.Thread(target=self._tick, name="console", daemon=True)
+            # Without one more thread there is no moving bar, and the upload goes on.
+            with suppress(RuntimeError):
+                ticker.start()
+                self._ticker = ticker
 
     def _tick(self) -> None:
         # Read anew each time: a bar that broke leaves the lines to do its work.

@@ -14,10 +14,13 @@ from cfstream_upload.transfer import Carriage, stray
 from cfstream_upload.video import Video
 
 
-def pay(session: Session, row: Attempt, held: str | None = None) -> Attempt | None:
+def pay(
+    session: Session, row: Attempt, held: str | None = None, *, kept: bool = False
+) -> Attempt | None:
     """Carry a row to its end under its own lock, tried and never waited for.
 
-    None when another process runs it. ``held`` is the key of a lock that the caller holds.
+    None when another process runs it, or kept it meanwhile. ``held`` is the key of a lock that
+    the caller holds; ``kept``: it is to go although it was kept on purpose.
     """
     if session.key(row) == held:
         return Carriage(session.room, session.wanted(row)).carry()
@@ -27,8 +30,13 @@ def pay(session: Session, row: Attempt, held: str | None = None) -> Attempt | No
             if fresh is None:
                 return replace(row, stage=Stage.GONE)
             # Whoever held the lock may have changed what is wanted of it.
+            if fresh.kept and not kept:
+                return None
             if fresh.stage is Stage.CREATED:
-                fresh = replace(fresh, doomed=fresh.doomed or row.doomed, kept=row.kept)
+                if not (fresh.doomed or row.doomed):
+                    # Its create was answered after the row was read: interrupted, and no debt.
+                    return None
+                fresh = replace(fresh, doomed=fresh.doomed or row.doomed, kept=False)
             return Carriage(session.room, session.wanted(fresh)).carry()
     except Busy:
         return None

@@ -51,7 +51,9 @@ def spend(attempt: Attempt, message: str, policy: Policy, at: float) -> Attempt:
     now = attempt.now
     deleting = attempt.doomed or attempt.stage is Stage.DISCARDING
     tries = max(policy.retries, ROLLBACK_TRIES) if deleting else policy.retries
-    started = at if now.progress_at is None else now.progress_at
+    # From the first failure: a line that was silent, or a machine that slept, failed nothing.
+    started = at if now.progress_at is None or spent == 1 else now.progress_at
+    attempt = attempt.knows(progress_at=started)
     late = now.until is not None and at >= now.until
     if spent <= tries and at - started <= policy.retry_max_time and not late:
         return attempt

@@ -22,7 +22,7 @@ from cfstream_upload.attempt import Attempt, Identity, Stage, is_uid
 from cfstream_upload.errors import JournalProblem
 from cfstream_upload.statedir import (
     HOST_FILE,
-    open_private,
+    make_private,
     prepare_folder,
     remembered_host,
     write_private,
@@ -30,7 +30,8 @@ from cfstream_upload.statedir import (
 
 APPLICATION_ID = 0x63667570  # "cfup"
 SCHEMA_VERSION = 1
-RESERVE = 16 * 1024
+RESERVE = 64 * 1024
+"""Bytes: twice what the rollback journal of one commit was seen to need."""
 
 _COLUMNS = (
     "id", "host", "label", "base", "account", "path",
@@ -68,6 +69,7 @@ class Journal:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
+        self._path = folder / "journal.db"
         self._db = connection
         self._turn = threading.RLock()
 
@@ -85,10 +87,10 @@ class Journal:
             if empty and known:
                 raise _unusable(path, "was emptied or deleted")
             # SQLite would follow a link, and takes a file it may not write for one to read.
-            os.close(open_private(path))
+            make_private(path)
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         except OSError as error:
-            raise _unusable(path, f"cannot be opened ({error.strerror})") from None
+            raise _unwritable(path, error) from None
         except sqlite3.Error as error:
             raise _unusable(path, f"cannot be opened ({error})") from None
         try:
@@ -126,7 +128,7 @@ class Journal:
         return (tables, self._scalar("PRAGMA application_id")) == (0, 0)
 
     def _create(self) -> None:
-        with _translated(self.folder / "journal.db"), self._writing():
+        with _translated(self._path), self._writing():
             if self._scalar("PRAGMA application_id") == APPLICATION_ID:
                 return  # another process was quicker
             for statement in _SCHEMA.split(";"):
@@ -146,7 +148,7 @@ class Journal:
             name = str(self._scalar("SELECT journal FROM identity"))
             write_private(sentinel, name.encode())
         except OSError as error:
-            raise _unusable(path, f"cannot be completed ({error.strerror})") from None
+            raise _unwritable(path, error) from None
 
     def _check(self, path: Path) -> None:
         with _translated(path):
@@ -166,7 +168,7 @@ class Journal:
     @property
     def host(self) -> str:
         """This state directory's random name, 32 hex digits; part of every marker."""
-        with _translated(self.folder / "journal.db"), self._turn:
+        with _translated(self._path), self._turn:
             return str(self._scalar("SELECT host FROM identity"))
 
     def _scalar(self, sql: str) -> object:
@@ -191,7 +193,7 @@ class Journal:
 
     def _commit(self, *statements: tuple[str, tuple[object, ...]]) -> sqlite3.Cursor:
         """Run statements durably as one; a full disk gives up the reserve file and tries again."""
-        with _translated(self.folder / "journal.db"):
+        with _translated(self._path):
             try:
                 return self._transact(statements)
             except sqlite3.OperationalError as error:
@@ -263,13 +265,12 @@ class Journal:
         return next(iter(self._select("WHERE row = ?", (attempt.row,))), None)
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Attempt]:
-        path = self.folder / "journal.db"
         columns = ", ".join(_COLUMNS)
-        with _translated(path), self._turn:
+        with _translated(self._path), self._turn:
             found = self._db.execute(
                 f"SELECT {columns}, seal, row FROM attempts {where} ORDER BY row", values
             ).fetchall()
-        return [_attempt(row, path) for row in found]
+        return [_attempt(row, self._path) for row in found]
 
     # --- watched markers -------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class Journal:
 
     def watches(self, base: str, account: str) -> list[Attempt]:
         """The watched markers of an account, as attempts of which nothing else is known."""
-        with _translated(self.folder / "journal.db"), self._turn:
+        with _translated(self._path), self._turn:
             found = self._db.execute(
                 f"SELECT {_WATCH} FROM watches WHERE base = ? AND account = ?", (base, account)
             ).fetchall()
@@ -294,6 +295,13 @@ def _unusable(path: Path, what: str) -> JournalProblem:
     return JournalProblem(
         f"The journal {path} {what}",
         "Restore it, or start a new one: cfupload cleanup --rebuild (the old file is kept).",
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> JournalProblem:
+    return JournalProblem(
+        f"The journal {path} cannot be opened for writing ({error.strerror})",
+        "Make it writable, or choose another directory with CFUPLOAD_STATE_DIR.",
     )
 
 

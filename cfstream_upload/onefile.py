@@ -180,8 +180,9 @@ class OneFile:
     def _begin(self) -> Attempt:
         self._say_started()
         quota_settled = False
+        failure: Failure | None = None
         while True:
-            self._refuse_third_unanswered()
+            self._refuse_third_unanswered(failure)
             attempt = replace(self.prototype, id=uuid4().hex, host=self.session.host)
             attempt = self._ready(self.session.journal.record(attempt))
             self.begun += 1
@@ -201,15 +202,17 @@ class OneFile:
                 self._raise_error(done)
             self._pay_debts()
 
-    def _refuse_third_unanswered(self) -> None:
+    def _refuse_third_unanswered(self, last: Failure | None) -> None:
         lost = [
             row
             for row in self.rows()
             if row.stage is Stage.INTENDED and not self._is_other_file(row)
         ]
         if len(lost) >= MOST_UNANSWERED:
+            said = f" (the last: {last.message})" if last else ""
             raise LeftoverRemains(
-                "Two create calls for this file were not answered; Stream may have made videos",
+                f"Two create calls for this file were not answered{said}; "
+                "Stream may have made videos",
                 "Wait and run: cfupload cleanup (or write one off: "
                 f"cfupload cleanup --forget {lost[0].id})",
             )
@@ -256,7 +259,7 @@ class OneFile:
     def _told(self, done: Attempt) -> Attempt:
         """Law 9: that the UID is told is written before it is told."""
         try:
-            told = self.session.journal.record(replace(done, told=True, now=Now()), watch=True)
+            told = self.session.journal.record(replace(done, told=True, now=Now()))
         except CfuploadError as problem:
             words = f"The video {done.uid} is on Stream, but that could not be recorded"
             raise NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=done.uid) from None

@@ -34,10 +34,16 @@ def rebuild_journal(session: Session) -> list[Attempt]:
     What is still pending on Stream gets no row: ``cleanup --orphans`` deletes it once its upload
     window is over, for a process that outlived the journal may still be sending it. A receipt
     read back knows no file: sending that file again makes a second video. The old journal's rows
-    of other accounts stay in the file that is moved aside.
+    of other accounts stay in the file that is moved aside. Raises `Busy` while anybody sends:
+    that process would go on writing to the file that is moved aside.
     """
     folder = session.settings.state_dir
     prepare_folder(folder)
+    with session.nobody_sending():
+        return _rebuilt(session, folder)
+
+
+def _rebuilt(session: Session, folder: Path) -> list[Attempt]:
     host = remembered_host(folder)
     found: list[Video] = []
     for page in session.api.pages({}, None, session.patience):

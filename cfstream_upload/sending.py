@@ -54,7 +54,11 @@ class Sending:
         file = self._file
         carriage = file.carriage if file else None
         seen = carriage.seen if carriage else None
-        resumed_from = (carriage.resumed_from if carriage else None) or 0
+        resumed_from = carriage.resumed_from if carriage else None
+        if resumed_from is None:
+            # No HEAD was needed: what an earlier run began was whole already.
+            begun = outcome == "already" or (file is not None and file.begun)
+            resumed_from = 0 if begun else attempt.file.size
         if outcome == "uploaded" and resumed_from:
             outcome = "resumed"
         sent = 0 if outcome == "already" else attempt.file.size - resumed_from

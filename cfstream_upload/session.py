@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,14 @@ class Session:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+
+    @contextmanager
+    def nobody_sending(self) -> Iterator[None]:
+        """Hold every lock of the state directory. Raises `Busy` if anybody has one."""
+        with ExitStack() as held:
+            for path in sorted(self.locks.glob("*.lock")):
+                held.enter_context(self.lock(path.stem))
+            yield
 
     def is_running(self, attempt: Attempt) -> bool:
         """Whether some process holds the lock of ``attempt``."""

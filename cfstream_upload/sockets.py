@@ -8,8 +8,10 @@ between two slices. One thread runs one request, so the watch is found by the th
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
+import ipaddress
 import os
 import queue
 import re
@@ -224,6 +226,8 @@ def _ready(sock: socket.socket, events: int, seconds: float) -> int:
 
 
 def _look_up(host: str, port: int, watch: Watch) -> list[_Address]:
+    if _is_literal(host):
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     answers: queue.SimpleQueue[list[_Address] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -234,8 +238,9 @@ def _look_up(host: str, port: int, watch: Watch) -> list[_Address]:
 
     since = time.monotonic()
     try:
-        # getaddrinfo cannot be interrupted: its thread is left behind, and a daemon for that.
-        threading.Thread(target=ask, name="name look-up", daemon=True).start()
+        # getaddrinfo cannot be interrupted: its thread is left behind. Not threading.Thread, whose
+        # start() waits for ever for a thread that finds no memory to begin with.
+        _thread.start_new_thread(ask, ())
     except RuntimeError:
         raise NotSent("local", "this machine has no more threads") from None
     while True:
@@ -246,6 +251,14 @@ def _look_up(host: str, port: int, watch: Watch) -> list[_Address]:
                 return answer
             reason: Literal["dns", "proxy"] = "proxy" if watch.proxied else "dns"
             raise NotSent(reason, f"{host}: the name could not be resolved")
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_to_answer(addresses: list[_Address], watch: Watch) -> socket.socket:

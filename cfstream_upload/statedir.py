@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 from cfstream_upload.attempt import is_uid
 from cfstream_upload.errors import JournalProblem
@@ -22,7 +24,7 @@ def prepare_folder(folder: Path) -> None:
     Raises `JournalProblem`.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
         status = folder.lstat()
     except OSError as error:
         raise JournalProblem(
@@ -42,6 +44,14 @@ def prepare_folder(folder: Path) -> None:
             f"The state directory {folder} is on a network file system ({kind})",
             "Its locks cannot be trusted: choose a local one with CFUPLOAD_STATE_DIR.",
         )
+
+
+def _make(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it; each new name is on disk when it returns."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
 
 
 def _check_owner(folder: Path, status: os.stat_result) -> None:
@@ -75,16 +85,33 @@ def _file_system(folder: Path) -> str:
     return kind
 
 
-def open_private(path: Path) -> int:
-    """A descriptor of a new or old regular file of ours, never through a link, mode 0600."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    return os.open(path, flags, 0o600)
+def make_private(path: Path) -> None:
+    """Make ``path`` (mode 0600) if it is not there; OSError unless it is a file we may write.
+
+    An existing file is not opened: closing any descriptor of a file drops all POSIX locks that
+    this process holds on it, SQLite's too (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            number = errno.EROFS if _is_read_only(path) else errno.EACCES
+            raise OSError(number, os.strerror(number)) from None
+
+
+def _is_read_only(path: Path) -> bool:
+    if not hasattr(os, "statvfs"):
+        return False
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def write_private(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` (mode 0600) whole or not at all, on disk when it returns."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
+    # Not the process's number: threads share it, and containers have the same ones.
+    part = path.with_name(f".{path.name}.{uuid4().hex}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(part, flags, 0o600)
     try:

@@ -213,8 +213,13 @@ def _by_age(attempt: Attempt, video: Video, date: float | None, choice: Choice) 
 
 
 def sweep(session: Session, items: list[Item], choice: Choice) -> Iterator[Swept]:
-    """Carry out a plan, item by item; ends early when interrupted or at ``max_delete``."""
+    """Carry out a plan, item by item; ends early when interrupted or at ``max_delete``.
+
+    A lost create may turn out to have made several videos: those join the plan.
+    """
     deleted = 0
+    known = {row.row for row in session.rows()}
+    items = list(items)
     for item in items:
         if not item.due:
             yield Swept(item, "busy" if item.attempt.row else "waiting")
@@ -226,6 +231,10 @@ def sweep(session: Session, items: list[Item], choice: Choice) -> Iterator[Swept
         swept = _discard(session, item)
         deleted += swept.outcome == "discarded"
         yield swept
+        strays = [row for row in session.rows() if row.doomed == Reason.STRAY]
+        twins = [row for row in strays if row.row not in known]
+        known |= {row.row for row in twins}
+        items += [Item(row, "a repeated create") for row in twins]
 
 
 def _discard(session: Session, item: Item) -> Swept:
@@ -236,12 +245,12 @@ def _discard(session: Session, item: Item) -> Swept:
         row = known or session.journal.record(row)
     elif not row.is_debt and row.stage is Stage.CREATED:
         row = doom(
-            replace(row, kept=False),
+            row,
             Failure(Reason.ORPHAN, item.why),
             replace(session.policy, keep_failed=False),
             session.room.clock(),
         )
-    done = pay(session, row)
+    done = pay(session, row, kept=item.attempt.kept)
     if done is None:
         return Swept(item, "busy")
     error = error_of(done)
@@ -264,10 +273,12 @@ def forget(session: Session, name: str) -> Attempt:
     """
     for row in session.rows():
         if name in (row.uid, row.id) and row.is_debt:
-            if session.is_running(row):
-                raise Busy(f"{name} is being worked on now", uid=row.uid)
-            # Not watched: a debt that was written off must not come back with the next look.
-            session.journal.remove(row, watch=False)
+            try:
+                with session.lock_of(row):
+                    # Not watched: what was written off must not come back with the next look.
+                    session.journal.remove(row, watch=False)
+            except Busy:
+                raise Busy(f"{name} is being worked on now", uid=row.uid) from None
             return row
     raise UsageProblem(
         f"{name if is_uid(name) else 'That'} is no debt in the journal", "See: cfupload status"

@@ -276,10 +276,13 @@ class Carriage:
     def _record(self, attempt: Attempt) -> None:
         """Write what a new process must know; an offset alone is a hint and may wait."""
         self.attempt = attempt
-        if self._is_written(attempt):
+        # What is gone is not written: its row goes next, and a death between leaves a debt.
+        if attempt.stage is Stage.GONE or self._is_written(attempt):
             return
         try:
-            recorded = self.room.journal.record(replace(attempt, now=Now()))
+            # Its create may have been repeated on the way: what came of that is still looked for.
+            arrives = attempt.stage is Stage.STORED
+            recorded = self.room.journal.record(replace(attempt, now=Now()), watch=arrives)
             self._record_twins(recorded, attempt.now.twins)
         except JournalProblem as problem:
             raise self._unrecorded(attempt, problem) from None
@@ -291,13 +294,15 @@ class Carriage:
             return False
         if attempt == self._written:
             return True
-        only_offset = replace(attempt, offset=0) == replace(self._written, offset=0)
+        only_offset = replace(attempt, offset=self._written.offset) == self._written
         return only_offset and self.room.clock() - self._written_at < HINT_EVERY
 
     def _record_twins(self, attempt: Attempt, uids: tuple[str, ...]) -> None:
         """Other videos that one create made: a row each, to be discarded (law 1)."""
+        if not uids:
+            return
         known = {row.uid for row in self.room.journal.rows(attempt.base, attempt.account)}
-        for uid in set(uids) - known:
+        for uid in sorted(set(uids) - known):
             self.room.journal.record(stray(attempt, uid))
 
     def _unrecorded(

@@ -36,6 +36,11 @@ from cfstream_upload.wire import Lost, NotSent, Patience, Reply, UnacceptableUrl
 _NUMBER = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 _TRANSIENT = {408, 409, 423, 425, 429, 460}
 _NOT_A_VIDEO = 10059
+_SAID_PLAINLY = {
+    409: "it and this client disagree on what has arrived",
+    423: "another request holds this upload",
+    460: "bytes were damaged on the way",
+}
 
 
 class Readable(Protocol):
@@ -209,7 +214,9 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
             return UrlDead(status)
         if status in _TRANSIENT or (status >= 500 and status != 501):
             trouble = answer.trouble("The upload server")
-            return Trouble(trouble.message, trouble.retry_after, trouble.cut, self.handed)
+            plainly = f", {_SAID_PLAINLY[status]}" if status in _SAID_PLAINLY else ""
+            words = trouble.message + plainly
+            return Trouble(words, trouble.retry_after, trouble.cut, self.handed)
         if status == 413 and method == "PATCH":
             return TooLarge("the upload server refuses the size of the chunk (HTTP 413)")
         if 300 <= status < 400:

@@ -58,14 +58,19 @@ def error_of(attempt: Attempt) -> CfuploadError | None:
 
 
 def _failed(failure: Failure, uid: str | None, words: str, hint: str) -> CfuploadError:
-    words = words[:1].upper() + words[1:]
+    words = _sentence(words)
     if failure.reason is Reason.INTERRUPTED:
         return Interrupted(words, hint, uid=uid, signum=failure.signum)
     return _CLASSES.get(failure.reason, TroubleOutlasted)(words, hint, uid=uid)
 
 
+def _sentence(words: str) -> str:
+    """With a capital letter, but for a host's name, which is its own."""
+    return words if words.split(" ", 1)[0].endswith(":") else words[:1].upper() + words[1:]
+
+
 def _left(attempt: Attempt, failure: Failure) -> LeftoverRemains:
-    words = failure.message[:1].upper() + failure.message[1:]
+    words = _sentence(failure.message)
     if attempt.uid is None:
         return LeftoverRemains(
             f"{words}; whether Stream made a video is not known, its marker is being watched",

@@ -26,7 +26,16 @@ def html(status: int) -> Answer:
     return Answer(status, {"content-type": "text/html"}, b"<html><body>hello</body></html>")
 
 
-STATUSES = (400, 401, 403, 404, 408, 409, 410, 413, 423, 429, 500, 502, 503, 520)
+def elsewhere(status: int, *, acts: bool = False) -> Answer:
+    """A reply that leads to a host that is not Stream's."""
+    headers = {"location": "https://evil.example/tus/x", "stream-media-id": "e" * 32}
+    return Answer(status, headers, acts=acts)
+
+
+STATUSES = (
+    400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 423, 425, 429, 460,
+    500, 501, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530,
+)  # fmt: skip
 EFFECTS: dict[str, Effect] = {
     "lose": LoseReply(),
     "cut": CutAfter(0),
@@ -40,7 +49,15 @@ EFFECTS: dict[str, Effect] = {
     "html 502 but acts": Answer(502, {"content-type": "text/html"}, b"<html>", acts=True),
     "html 200 but acts": Answer(200, {"content-type": "text/html"}, b"<html>", acts=True),
     **{str(status): envelope(status) for status in STATUSES},
+    "empty 200": Answer(200),
+    "empty 204": Answer(204),
+    "empty 201 but acts": Answer(201, acts=True),
+    "201 elsewhere": elsewhere(201),
+    "201 elsewhere but acts": elsewhere(201, acts=True),
+    **{f"{status} elsewhere": elsewhere(status) for status in (301, 302, 303, 307, 308)},
+    "429 for an hour": Answer(429, {"retry-after": "3600"}),
     "7003": envelope(404, 7003),
+    "10059": envelope(400, 10059),
     "10011": envelope(413, 10011),
 }
 

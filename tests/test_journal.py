@@ -19,7 +19,7 @@ from scripted import TWIN, UID, created, intended, sent, stray
 
 from cfstream_upload.attempt import Attempt, Identity, Stage
 from cfstream_upload.errors import JournalProblem
-from cfstream_upload.journal import APPLICATION_ID, Journal
+from cfstream_upload.journal import APPLICATION_ID, RESERVE, Journal
 
 Opener = Callable[[], Journal]
 
@@ -413,7 +413,7 @@ def test_the_reserve_makes_room_for_one_commit_more(
     large = journal.record(replace(row, options="x" * 20_000))
     assert not (folder / "reserve").exists()
     assert opened().rows() == [large]
-    assert (folder / "reserve").stat().st_size == 16 * 1024
+    assert (folder / "reserve").stat().st_size == RESERVE
 
 
 def test_a_failed_commit_leaves_the_journal_usable(opened: Opener) -> None:
@@ -441,7 +441,7 @@ def test_the_sentinel_is_written_after_the_journal(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cfstream_upload.journal.write_private", no_room)
-    with pytest.raises(JournalProblem, match="cannot be completed"):
+    with pytest.raises(JournalProblem, match="cannot be opened for writing"):
         Journal.open(folder)
     monkeypatch.undo()
     Journal.open(folder).close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from base64 import b64encode
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -460,3 +461,30 @@ def test_the_marker_of_a_refused_create_is_watched(scene: Stage, video: Path) ->
     _clear(scene)
     assert scene.send(video).exit_code == 0
     assert scene.states() == ["queued"]
+
+
+def test_the_twin_of_an_older_versions_upload_goes_too(scene: Stage, video: Path) -> None:
+    _under(scene, Fault(Answer(502), "GET", times=None))
+    assert scene.send(video).exit_code == 8
+    _clear(scene)
+    with scene.session() as session:
+        (row,) = session.rows()
+    twin = _repeated_create(scene, row)
+    scene.file(12 * MIB, seed=1)
+    newer = scene.send(video)
+    again = scene.send(video)
+    assert (newer.exit_code, again.uid) == (0, newer.uid)
+    assert {str(one["uid"]) for one in scene.model.videos()} == {row.uid, newer.uid}
+    assert twin not in {row.uid, newer.uid}
+
+
+def _repeated_create(scene: Stage, row: Attempt) -> str:
+    """What a proxy does that sends a create once more."""
+    headers = {
+        "tus-resumable": "1.0.0", "upload-length": str(row.file.size),
+        "upload-metadata": f"cfupload {b64encode(row.marker.encode()).decode()}",
+        "authorization": f"Bearer {scene.model.token}", "host": "127.0.0.1:9",
+    }  # fmt: skip
+    path = f"/client/v4/accounts/{row.account}/stream"
+    request = Request("POST", path, {"direct_user": "true"}, headers)
+    return converse(scene.model, request).headers["stream-media-id"]

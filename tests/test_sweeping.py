@@ -101,6 +101,48 @@ def test_cleanup_pays_a_debt(scene: Stage, video: Path) -> None:
     assert (_uids(scene), scene.open_rows()) == ([], [])
 
 
+def test_a_death_at_the_end_of_a_watch_leaves_a_debt_that_is_paid(
+    scene: Stage, video: Path
+) -> None:
+    scene.service = Dying(scene.model, 1, "before")
+    with pytest.raises(Death):
+        scene.send(video)
+    scene.service = scene.model
+
+    def dies(*_: object, **__: object) -> None:
+        raise Death
+
+    with scene.session() as session:
+        journal = session.journal
+        (row,) = session.rows()
+        journal.record(replace(row, since=scene.clock.now - 25 * HOUR))
+        vars(journal)["remove"] = dies
+        with pytest.raises(Death):
+            list(sweep(session, plan(session, Choice()), Choice()))
+    assert scene.open_rows() == ["intended"]
+    _cleanup(scene)
+    assert scene.open_rows() == []
+
+
+def test_what_was_kept_since_the_plan_is_not_discarded(scene: Stage, video: Path) -> None:
+    _dies(scene, video)
+    with scene.session() as session:
+        items = plan(session, Choice(orphans=True))
+        (row,) = session.rows()
+        session.journal.record(replace(row, kept=True))
+        assert _outcomes(list(sweep(session, items, Choice(orphans=True)))) == ["busy"]
+    assert len(_uids(scene)) == 1
+
+
+def test_the_twins_of_a_lost_create_all_go_in_one_cleanup(scene: Stage, video: Path) -> None:
+    _dies(scene, video, nth=1)
+    with scene.session() as session:
+        (row,) = session.rows()
+    _create(scene, row.marker)
+    assert _outcomes(_cleanup(scene)) == ["discarded", "discarded"]
+    assert (_uids(scene), scene.open_rows()) == ([], [])
+
+
 def test_a_debt_that_cannot_be_paid_stays(scene: Stage, video: Path) -> None:
     uid = _debt(scene, video)
     scene.service = Faulty(scene.model, [DOWN])

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cfstream_upload.cli import cleanup, configuration, emulator, explain, send, videos
-from cfstream_upload.cli.everywhere import Common, with_callback
+from cfstream_upload.cli.everywhere import Common, described, with_callback
 from cfstream_upload.errors import CfuploadError, UsageProblem
 
 app = typer.Typer(
@@ -47,6 +47,8 @@ def run(arguments: list[str]) -> int:
         return 130
     except CfuploadError as error:
         return _told(error, in_json=in_json)
+    except Exception as bug:  # noqa: BLE001  the last boundary: no traceback, it may quote a secret
+        return _told(described(bug), in_json=in_json)
     return code if isinstance(code, int) else 0
 
 

@@ -176,7 +176,8 @@ def _table(desk: Desk, found: list[dict[str, Any]]) -> None:
 
 
 def _show_plan(desk: Desk, items: list[Item]) -> None:
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    # What a program reads from stdout is one document, and comes at the end.
+    if desk.common.mode == "text" and sys.stdin.isatty() and sys.stderr.isatty():
         _table(desk, [_row(item, "to delete" if item.due else "stays") for item in items])
 
 

@@ -266,14 +266,14 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
             except KeyboardInterrupt:
                 return desk.reported(Interrupted("Interrupted"))
             except Exception as bug:  # noqa: BLE001  the last boundary: never a traceback
-                return desk.reported(_described(bug))
+                return desk.reported(described(bug))
 
     command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]  # Typer reads it
     command.__annotations__ = {p.name: p.annotation for p in everything}
     return command
 
 
-def _described(bug: Exception) -> CfuploadError:
+def described(bug: Exception) -> CfuploadError:
     """A bug as an error: where it is, and not its own words, for they may quote a secret."""
     frame = traceback.extract_tb(bug.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"

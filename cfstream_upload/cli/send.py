@@ -27,7 +27,11 @@ def add_to(app: typer.Typer) -> None:
 
 def send(
     desk: Desk,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Videos to upload.")],
+    files: Annotated[
+        list[Path],
+        # Whether a file can be read is the file's own error, with its own exit code.
+        typer.Argument(metavar="FILE", readable=False, help="Videos to upload."),
+    ],
     name: Annotated[
         str | None,
         option(

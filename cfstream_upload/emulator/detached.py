@@ -24,7 +24,7 @@ from .onlyone import only_one
 from .routes import API
 
 IDLE_SECONDS = 900.0
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 # Windows knows no sessions: a console of its own keeps Ctrl-C away.
@@ -38,7 +38,7 @@ def attach_or_start(folder: Path, idle: float = IDLE_SECONDS) -> Endpoint:
     """Give the emulator of this folder, started if it is not running.
 
     Several processes may ask at once: they all get the same one. A new one ends after ``idle``
-    seconds without a request. Raises `ExtraMissing`, or `DidNotStart` after ten seconds.
+    seconds without a request. Raises `ExtraMissing`, or `DidNotStart` after half a minute.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = running(folder)

@@ -1,0 +1,1 @@
+"""Several processes and one file: real commands, started together."""
