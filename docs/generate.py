@@ -46,7 +46,7 @@ def fault_matrix() -> str:
     lines = [
         "# The fault matrix",
         "",
-        f"{test_fault_matrix.LENGTH} faults, {len(numbers)} automated by {len(ROWS)} checks. Made by",
+        f"{test_fault_matrix.LENGTH} faults, {len(numbers)} automated by {len(ROWS)} checks. By",
         "`python docs/generate.py`; run one with `pytest -k 031 tests/test_fault_matrix.py`.",
         "",
         "| row | check | what goes wrong, and what must come of it |",
