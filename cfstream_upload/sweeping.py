@@ -80,8 +80,8 @@ _NOBODY = Identity(0, 0, 0, 0, "")
 
 def plan(session: Session, choice: Choice) -> list[Item]:
     """What a sweep would do, the journal's rows first. Asks Stream only when it has to."""
-    rows = session.rows()
     items = plan_rows(session, choice)
+    rows = session.rows()  # after: what began since then is no stranger to the list
     planned = {item.attempt.uid for item in items}
     if choice.orphans or choice.uids:
         items += _remote_items(session, rows, choice, planned)

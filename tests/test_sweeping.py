@@ -474,3 +474,16 @@ def test_a_second_video_of_one_create_goes(
     scene.send(video)
     assert _uids(scene) == [told]
     assert twin not in _uids(scene)
+
+
+def test_a_row_that_begins_while_a_plan_is_made_is_no_stranger(
+    scene: Stage, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two looks at the journal another process records its create."""
+    _dies(scene, video)
+    with scene.session() as session:
+        (row,) = session.rows()
+        journal = session.journal
+        seen = iter([[], [row]])
+        monkeypatch.setattr(journal, "rows", lambda *_: next(seen))
+        assert plan(session, Choice(orphans=True)) == []
