@@ -278,9 +278,10 @@ def _absent(attempt: Attempt, policy: Policy, at: float) -> Attempt:
     if attempt.stage is Stage.SENT or (attempt.stage is Stage.CREATED and attempt.tail):
         # A read may be stale just after the last byte: ask on before giving a verdict.
         waiting = undecided(attempt.knows(absent=0, unlisted=False), policy, at)
-        if waiting.now.verdict is None and not _has_waited(waiting, policy, at):
-            return waiting
-        if attempt.stage is Stage.CREATED and not _has_waited(waiting, policy, at):
+        if not _has_waited(waiting, policy, at):
+            # A signal's deadline may come first: what was sent is then not confirmed, not gone.
+            if attempt.stage is Stage.SENT or waiting.now.verdict is None:
+                return waiting
             return end(attempt, Verdict.LEFT, vanished)
     match attempt.stage:
         case Stage.SENT | Stage.STORED:

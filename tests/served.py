@@ -33,7 +33,7 @@ class Asked:
     path: str
     offset: int | None
     known: int | None = None
-    """Of a PATCH: what the service had acknowledged when it came."""
+    """Of a HEAD or PATCH: the bytes that the service had when it came."""
 
 
 class Ledger:
@@ -60,7 +60,7 @@ class Ledger:
     def begin(self, request: Request) -> Exchange:
         offset = request.headers.get("upload-offset")
         number = None if offset is None else int(offset)
-        known = self._acknowledged(request) if request.method == "PATCH" else None
+        known = self._acknowledged(request) if request.method in ("HEAD", "PATCH") else None
         self.asked.append(Asked(request.method, request.path, number, known))
         return self._inner.begin(request)
 

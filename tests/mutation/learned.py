@@ -236,7 +236,9 @@ WHAT_IS_LEARNED: dict[str, tuple[Attempt, Outcome, Facts, Facts]] = {
                                      {"failure": VANISHED, "verdict": Verdict.VANISHED}),
     "sent and absent at the deadline": (
         sent().knows(**{**LATE, "waiting_since": 995.0, "until": 999.0}), Absent(), {},
-        {"failure": VANISHED, "verdict": Verdict.VANISHED}),
+        {**WAITS, "absent": 0, "unlisted": False, "waiting_since": 995.0,
+         "failure": Failure(Reason.TROUBLE, "Stream has not confirmed the file"),
+         "verdict": Verdict.UNCONFIRMED}),
     "a tail and absent for a minute": (TAIL.knows(**LATE), Absent(), {"stage": Stage.GONE},
                                        {"failure": VANISHED}),
     "a wish and absent at the deadline": (
