@@ -10,7 +10,8 @@ import typer
 from typer.exceptions import TyperException
 
 from cfstream_upload.cli import cleanup, configuration, emulator, explain, send, videos
-from cfstream_upload.cli.everywhere import Common, described, with_callback
+from cfstream_upload.cli.common import Common
+from cfstream_upload.cli.everywhere import described, with_callback
 from cfstream_upload.errors import CfuploadError, UsageProblem
 
 app = typer.Typer(

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cfstream_upload.cli.everywhere import Desk, with_everywhere
+from cfstream_upload.cli.desk import Desk
+from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.errors import UsageProblem
 
 

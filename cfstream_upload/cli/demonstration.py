@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cfstream_upload.errors import CfuploadError, ExtraMissing
 
 if TYPE_CHECKING:
-    from cfstream_upload.cli.everywhere import Desk
+    from cfstream_upload.cli.desk import Desk
     from cfstream_upload.emulator.exchange import Exchange, Request
     from cfstream_upload.emulator.model import Stream
     from cfstream_upload.emulator.proxy import TcpProxy

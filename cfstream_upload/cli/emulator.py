@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cfstream_upload.cli.everywhere import Desk, option, state_dir, with_everywhere
+from cfstream_upload.cli.desk import Desk, state_dir
+from cfstream_upload.cli.everywhere import with_everywhere
+from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import ExtraMissing, UsageProblem
 
 

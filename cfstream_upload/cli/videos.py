@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfstream_upload.cli.everywhere import Desk, option, with_everywhere
+from cfstream_upload.cli.desk import Desk
+from cfstream_upload.cli.everywhere import with_everywhere
+from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import NoSuchVideo, UsageProblem
 
 if TYPE_CHECKING:

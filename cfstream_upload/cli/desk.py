@@ -1,0 +1,150 @@
+"""What a command gets to work with: its console, its settings, a session when it needs one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfstream_upload.cli.common import Common
+from cfstream_upload.errors import CfuploadError, ConfigProblem, ExtraMissing
+
+if TYPE_CHECKING:
+    from cfstream_upload.config import Settings
+    from cfstream_upload.console import Console
+    from cfstream_upload.ending import Policy
+    from cfstream_upload.interruption import Interruption
+    from cfstream_upload.safetext import Redactor
+    from cfstream_upload.session import Session
+
+
+@dataclass
+class Desk:
+    """What a command works with: its console, its settings, and a session when it needs one."""
+
+    common: Common
+    console: Console
+    redactor: Redactor
+
+    def reported(self, error: CfuploadError) -> int:
+        """Tell people and scripts of ``error``; its exit code."""
+        from cfstream_upload.result import error_document
+
+        self.console.problem(error)
+        if self.common.mode == "json":
+            self.console.document({"version": 1, "error": error_document(error)})
+        elif self.common.mode == "ndjson":
+            self.console.event({"message_type": "exit_error", **error_document(error)})
+        return error.exit_code
+
+    def settings(self, *, read_label: bool = False, need_account: bool = True) -> Settings:
+        """The account to work on; with ``--local`` the embedded Stream's own."""
+        from cfstream_upload.config import resolve
+
+        if self.common.local:
+            return local_settings(state_dir())
+        settings = resolve(
+            self.flags(), os.environ, read_label=read_label, need_account=need_account
+        )
+        for warning in settings.warnings:
+            self.console.warning(warning)
+        self.redactor.add(settings.token.reveal())
+        return settings
+
+    def flags(self) -> dict[str, object]:
+        """The options of everywhere that settings are made from."""
+        common = self.common
+        return {"profile": common.profile, "ca_cert": common.ca_cert, "proxy": common.proxy}
+
+    def session(
+        self,
+        *,
+        policy: Policy | None = None,
+        interruption: Interruption | None = None,
+        read_label: bool = False,
+        need_account: bool = True,
+        stall: float = 60.0,
+        connect_timeout: float = 10.0,
+    ) -> Session:
+        """The account, opened; close it."""
+        from cfstream_upload.ending import Policy
+        from cfstream_upload.interruption import Interruption
+        from cfstream_upload.session import Session
+
+        return Session(
+            self.settings(read_label=read_label, need_account=need_account),
+            policy or Policy(),
+            interruption or Interruption(),
+            self.console,
+            stall,
+            connect_timeout,
+        )
+
+
+def state_dir() -> Path:
+    """Where this user's journal, locks and embedded Stream are."""
+    from cfstream_upload.config import resolve
+
+    return resolve({}, os.environ, need_account=False, read_label=False).state_dir
+
+
+def local_settings(state_dir: Path) -> Settings:
+    """Attach to the embedded Stream of ``state_dir``, starting it if need be."""
+    from cfstream_upload.config import Secret, Settings
+    from cfstream_upload.emulator import detached
+    from cfstream_upload.emulator.endpoint import DidNotStart
+    from cfstream_upload.emulator.endpoint import ExtraMissing as NotInstalled
+    from cfstream_upload.statedir import prepare_folder
+
+    prepare_folder(state_dir)
+    try:
+        endpoint = detached.attach_or_start(state_dir / "local")
+    except NotInstalled as missing:
+        raise ExtraMissing(
+            f"--local needs the extra 'emulator' ({missing})",
+            "Run: pip install 'cfstream-upload[emulator]'",
+        ) from None
+    except DidNotStart as failed:
+        raise ConfigProblem(
+            f"The embedded Stream did not start: {failed}", "Try: cfupload emulator --stop"
+        ) from None
+    return Settings(
+        base=endpoint.base_url,
+        account=endpoint.account,
+        token=Secret(endpoint.token),
+        state_dir=state_dir,
+        label="",
+        host_id=None,
+        ca_cert=None,
+        proxy=None,
+    )
+
+
+@contextmanager
+def opened_desk(common: Common) -> Iterator[Desk]:
+    """The desk of a command: the one place where a console is made."""
+    from cfstream_upload.console import Console
+    from cfstream_upload.safetext import Redactor
+    from cfstream_upload.units import parse_time
+
+    redactor = Redactor()
+    output_file = os.environ.get("CFUPLOAD_OUTPUT_FILE")
+    with Console(
+        sys.stdout,
+        sys.stderr,
+        sys.stdin,
+        os.environ,
+        mode=common.mode,
+        verbosity=common.verbose,
+        progress=common.progress,
+        stats=parse_time(common.stats) if common.stats else 60.0,
+        no_color=bool(common.no_color),
+        log_file=common.log_file,
+        output_file=Path(output_file) if output_file else None,
+        redactor=redactor,
+    ) as console:
+        yield Desk(common, console, redactor)

@@ -1,0 +1,244 @@
+"""The options of ``cfupload send``, in groups; what each means for the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from cfstream_upload.cli.groups import option
+from cfstream_upload.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from cfstream_upload.ending import Policy
+    from cfstream_upload.video import VideoOptions
+
+FIELDS = "Stream's fields"
+FAILURE = "When it fails"
+LINE = "The line"
+
+
+@dataclass
+class VideoFields:
+    """What Stream is to know of each video."""
+
+    name: Annotated[
+        str | None,
+        option(
+            "--name", metavar="TEXT", help="The video's name [the file's].", rich_help_panel=FIELDS
+        ),
+    ] = None
+    meta: Annotated[
+        list[str] | None,
+        option(
+            "--meta",
+            metavar="K=V",
+            help="K=V for the video's meta; repeatable.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+    creator: Annotated[
+        str | None,
+        option("--creator", metavar="TEXT", help="Stream's creator field.", rich_help_panel=FIELDS),
+    ] = None
+    require_signed_urls: Annotated[
+        bool,
+        option("--require-signed-urls", help="Play by signed URL only.", rich_help_panel=FIELDS),
+    ] = False
+    allowed_origin: Annotated[
+        list[str] | None,
+        option(
+            "--allowed-origin",
+            metavar="HOST",
+            help="A host that may embed it.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+    thumbnail_pct: Annotated[
+        float | None,
+        option(
+            "--thumbnail-pct",
+            metavar="0..1",
+            help="Where the thumbnail is, 0 to 1.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+    watermark: Annotated[
+        str | None,
+        option("--watermark", metavar="UID", help="A watermark's UID.", rich_help_panel=FIELDS),
+    ] = None
+    scheduled_deletion: Annotated[
+        str | None,
+        option(
+            "--scheduled-deletion",
+            metavar="DATE",
+            help="RFC 3339, at least 30 days on.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+    max_duration_seconds: Annotated[
+        int | None,
+        option(
+            "--max-duration-seconds",
+            metavar="N",
+            help="Storage to reserve [the container's + 10 %].",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+    expiry: Annotated[
+        str | None,
+        option(
+            "--expiry",
+            metavar="DATE",
+            help="End of the upload window, RFC 3339.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None
+
+    def options(self) -> VideoOptions:
+        """These fields, checked. Raises `UsageProblem`."""
+        from cfstream_upload.video import VideoOptions
+
+        return VideoOptions(
+            name=self.name,
+            meta=tuple(_pair(text) for text in self.meta or ()),
+            creator=self.creator,
+            require_signed_urls=self.require_signed_urls,
+            allowed_origins=tuple(self.allowed_origin or ()),
+            thumbnail_pct=self.thumbnail_pct,
+            watermark=self.watermark,
+            scheduled_deletion=self.scheduled_deletion,
+            max_duration_seconds=self.max_duration_seconds,
+            expiry=self.expiry,
+        ).checked()
+
+
+@dataclass
+class Failing:
+    """What becomes of uploads that fail, and of files that were sent before."""
+
+    label: Annotated[
+        str | None,
+        option(
+            "--label",
+            metavar="TEXT",
+            help="Travels in the marker; cleanup --label finds it.",
+            env=False,
+            rich_help_panel=FAILURE,
+        ),
+    ] = None
+    on_failure: Annotated[
+        str,
+        option(
+            "--on-failure",
+            metavar="delete|keep",
+            help="What then becomes of the upload.",
+            rich_help_panel=FAILURE,
+        ),
+    ] = "delete"
+    on_processing_error: Annotated[
+        str,
+        option(
+            "--on-processing-error",
+            metavar="delete|keep",
+            help="What then becomes of the upload.",
+            rich_help_panel=FAILURE,
+        ),
+    ] = "delete"
+    again: Annotated[
+        bool,
+        option("--again", help="A second video on purpose.", env=False, rich_help_panel=FAILURE),
+    ] = False
+
+
+@dataclass
+class Line:
+    """How the line is used, and how much trouble on it is borne."""
+
+    chunk_size: Annotated[
+        str | None,
+        option("--chunk-size", metavar="SIZE", help="Largest chunk [200M].", rich_help_panel=LINE),
+    ] = None
+    retries: Annotated[
+        int,
+        option(
+            "--retries", metavar="N", help="Tries without progress.", min=0, rich_help_panel=LINE
+        ),
+    ] = 8
+    retry_max_time: Annotated[
+        str,
+        option(
+            "--retry-max-time",
+            metavar="TIME",
+            help="How long tries may go on without progress.",
+            rich_help_panel=LINE,
+        ),
+    ] = "10m"
+    connect_timeout: Annotated[
+        str,
+        option(
+            "--connect-timeout",
+            metavar="TIME",
+            help="How long connecting may take.",
+            rich_help_panel=LINE,
+        ),
+    ] = "10s"
+    stall_timeout: Annotated[
+        str,
+        option(
+            "--stall-timeout",
+            metavar="TIME",
+            help="How long not one byte may move.",
+            rich_help_panel=LINE,
+        ),
+    ] = "60s"
+
+
+def policy_of(failing: Failing, line: Line) -> Policy:
+    """The core's policy. Raises `UsageProblem`."""
+    from cfstream_upload.ending import Policy
+    from cfstream_upload.units import parse_size, parse_time
+
+    policy = Policy(
+        retries=line.retries,
+        retry_max_time=parse_time(line.retry_max_time),
+        keep_failed=_choice("--on-failure", failing.on_failure) == "keep",
+        keep_unprocessed=_choice("--on-processing-error", failing.on_processing_error) == "keep",
+    )
+    if line.chunk_size is None:
+        return policy
+    return replace(policy, largest_chunk=_chunk(parse_size(line.chunk_size)))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageProblem(f"--meta {text!r} is not K=V", "Like: --meta team=red")
+    return key, value
+
+
+def _choice(flag: str, value: str) -> str:
+    if value not in ("delete", "keep"):
+        raise UsageProblem(f"{flag} {value!r} is neither delete nor keep", "Choose one of them.")
+    return value
+
+
+def _chunk(size: int) -> int:
+    from cfstream_upload import pace
+
+    if not pace.SMALLEST <= size <= pace.LARGEST:
+        raise UsageProblem(
+            f"--chunk-size {size} is outside Stream's limits", "Between 5M and 200M."
+        )
+    return pace.legal(size)
+
+
+def checked_label(label: str | None) -> str:
+    """``label``, if it can travel in a marker. Raises `UsageProblem`."""
+    from cfstream_upload.attempt import is_label
+
+    if label and not is_label(label):
+        raise UsageProblem(
+            f"--label {label!r} cannot stand in a marker",
+            "Up to 64 letters, digits and _ . : / @ + - , no dot or slash first.",
+        )
+    return label or ""
