@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from cfstream_upload.meter import Meter, Phase
+from cfstream_upload.meter import Meter, Phase, Totals
 from cfstream_upload.streams import Outlet
 
 _NARROWEST_BAR = 8
@@ -60,10 +60,14 @@ class Bar:
         self._glyphs = _FULL if outlet.encoding.lower().startswith("utf") else _ASCII
         self._live: Live | None = None
 
-    def draw(self, meters: Sequence[Meter], now: float) -> None:
-        """Show each meter under its file's name, in place of what was drawn before."""
+    def draw(self, meters: Sequence[Meter], now: float, totals: Totals | None = None) -> None:
+        """Show each meter under its file's name, in place of what was drawn before.
+
+        ``totals`` of a batch come first.
+        """
         columns, lines = self._outlet.size()
-        rows = self._rows(meters, now, columns - 1, lines - 1)
+        above = self._totals(totals, meters, now, columns - 1) if totals else []
+        rows = above + self._rows(meters, now, columns - 1, max(1, lines - 1 - len(above)))
         if not rows:
             self.erase()
             return
@@ -87,6 +91,31 @@ class Bar:
         if live is not None:
             live.stop()
 
+    def _totals(
+        self, totals: Totals, meters: Sequence[Meter], now: float, width: int
+    ) -> list[Text]:
+        words, percent = totals.words(), totals.percent(meters)
+        done = totals.acknowledged(meters)
+        sent = totals.settled + sum(meter.reached for meter in meters)
+        row = Text(words, "bold", no_wrap=True, end="\n")
+        self._append_bar(row, width - cell_len(words) - 6, (done, sent, totals.size), "green")
+        row.append(f" {percent:3d}%")
+        row.truncate(width)
+        return [row, self._numbers(totals.numbers(meters, now), width)]
+
+    def _append_bar(self, row: Text, cells: int, amounts: tuple[int, int, int], color: str) -> None:
+        """``amounts`` are bytes done, handed over, and in all; neither fills the bar."""
+        if cells < _NARROWEST_BAR:
+            return
+        stored, on_the_way, missing = self._glyphs
+        whole = max(1, amounts[2])
+        done, reached = (int(cells * min(0.99, part / whole)) for part in amounts[:2])
+        sent = max(0, reached - done)
+        row.append(" ")
+        row.append(stored * done, color)
+        row.append(on_the_way * sent, "cyan")
+        row.append(missing * (cells - done - sent), "dim")
+
     def _rows(self, meters: Sequence[Meter], now: float, width: int, lines: int) -> list[Text]:
         detailed = 2 * len(meters) <= lines
         room = len(meters) if detailed or len(meters) <= lines else max(0, lines - 1)
@@ -103,15 +132,9 @@ class Bar:
 
     def _bar(self, name: str, names: int, meter: Meter, width: int) -> Text:
         row = Text(fitted(name, names), no_wrap=True, end="\n")
-        cells = width - names - 6
-        if cells >= _NARROWEST_BAR:
-            done = int(cells * meter.fraction)
-            sent = int(cells * min(0.99, meter.reached / meter.size)) - done if meter.size else 0
-            stored, on_the_way, missing = self._glyphs
-            row.append(" ")
-            row.append(stored * done, "red" if meter.phase in _GONE else "green")
-            row.append(on_the_way * sent, "cyan")
-            row.append(missing * (cells - done - sent), "dim")
+        amounts = (meter.acknowledged, meter.reached, meter.size)
+        color = "red" if meter.phase in _GONE else "green"
+        self._append_bar(row, width - names - 6, amounts, color)
         row.append(f" {meter.percent:3d}%")
         row.truncate(width)
         return row
@@ -120,8 +143,11 @@ class Bar:
         if state := meter.state(now):
             calm = meter.phase in (Phase.STARTING, Phase.CONFIRMING) and not meter.waits(now)
             return _row(f"  {self._clean(state)}", width, "" if calm else "yellow")
+        return self._numbers(meter.numbers(now), width)
+
+    def _numbers(self, parts: Sequence[str], width: int) -> Text:
         text = ""
-        for part in meter.numbers(now):
+        for part in parts:
             longer = f"{text}  {part}"
             if text and len(longer) > width:
                 break

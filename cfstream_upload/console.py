@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from cfstream_upload import events
 from cfstream_upload.errors import CfuploadError, UsageProblem
-from cfstream_upload.loglines import Level, log_lines, progress_line
-from cfstream_upload.meter import Meter
+from cfstream_upload.loglines import Level, log_lines, progress_line, totals_line
+from cfstream_upload.meter import Meter, Totals
 from cfstream_upload.records import VERSION, as_json, described
 from cfstream_upload.safetext import Redactor, no_command, safe
 from cfstream_upload.streams import Outlet
@@ -81,6 +81,7 @@ class Console:
         self._here = _working_folder()
         self._bar: Bar | None = None
         self._running: dict[str, Meter] = {}
+        self._totals: Totals | None = None
         self._progress_told: dict[str, float] = {}
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -141,10 +142,16 @@ class Console:
             self._tell_scripts(event, meter, now)
             self._tell_people(event)
 
-    def finished(self, file: str, words: str) -> None:
+    def batch(self, files: int, size: int) -> None:
+        """From here on ``files`` files with ``size`` bytes are sent: show how far all are."""
+        self._totals = Totals(files, size)
+
+    def finished(self, file: str, words: str, size: int = 0) -> None:
         """The run of ``file`` is over: its bar goes, ``words`` tell how it ended."""
         with self._lock:
             self._running.pop(file, None)
+            if self._totals is not None:
+                self._totals.end(size)
             self._progress_told.pop(file, None)
             self._say(f"{self._name(file)}: {words}", Level.USUAL)
 
@@ -183,6 +190,13 @@ class Console:
     def line(self, text: str) -> None:
         """Write one line of data to stdout."""
         self._write_out(self._clean(text) + "\n")
+
+    def summary(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Rows for people, on stderr beside the log."""
+        if self._mode != "quiet" and self._log is None:
+            cells = [[self._cell(str(cell)) for cell in row] for row in rows]
+            for line in laid_out(headers, cells, self._err.size()[0], len):
+                self._say(line, Level.USUAL)
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write rows to stdout: in columns on a terminal, else with tabs between the cells."""
@@ -320,6 +334,9 @@ class Console:
 
     def _say_progress(self) -> None:
         now = self._clock()
+        if self._totals is not None:
+            self._say(totals_line(self._totals, self._running.values(), now), Level.USUAL)
+            return
         for meter in self._running.values():
             self._say(progress_line(self._name(meter.file), meter, now), Level.USUAL)
 
@@ -333,7 +350,7 @@ class Console:
 
                 color = self._colored(self._err)
                 self._bar = Bar(self._err, self._environ, self._clean_for_bar, color=color)
-            self._bar.draw(list(self._running.values()), self._clock())
+            self._bar.draw(list(self._running.values()), self._clock(), self._totals)
         except Exception:  # noqa: BLE001  whatever breaks in a picture, the upload goes on
             self._draws, self._bar = False, None
 

@@ -52,7 +52,9 @@ def settle_watches(session: Session, held: str | None = None) -> int:
     # Watches first: whatever became a watch since then is still a row.
     watched = {w.id: w for w in session.journal.watches(settings.base, settings.account)}
     rows = session.rows()
-    unanswered = {row.id: row for row in rows if row.stage is Stage.INTENDED}
+    intended = (row for row in rows if row.stage is Stage.INTENDED)
+    # One that is being created right now, beside this file, is looked for by whoever does that.
+    unanswered = {row.id: row for row in intended if _is_idle(session, row, held)}
     watched |= unanswered
     if not watched:
         return 0
@@ -89,9 +91,13 @@ def _forget_old(session: Session, watched: list[Attempt], seen: set[str]) -> Non
             session.journal.unwatch(watch)
 
 
-def say_debts(session: Session, path: str) -> None:
+def _is_idle(session: Session, row: Attempt, held: str | None) -> bool:
+    return session.key(row) == held or not session.is_running(row)
+
+
+def say_debts(session: Session, path: str, held: str | None = None) -> None:
     """Tell of debts that stand; they change no outcome."""
-    count = sum(row.is_debt for row in session.rows())
+    count = sum(row.is_debt and _is_idle(session, row, held) for row in session.rows())
     if count:
         words = f"{count} failed upload(s) wait to be removed: cfupload cleanup"
         session.tell(events.Notice(path, words))

@@ -24,6 +24,7 @@ A message never holds a token or an upload URL.
 
 from __future__ import annotations
 
+import traceback
 from typing import ClassVar
 
 
@@ -167,6 +168,24 @@ class Interrupted(CfuploadError):
     ) -> None:
         super().__init__(message, hint, uid=uid)
         self.exit_code = 128 + signum
+
+
+class NotStarted(CfuploadError):
+    """A file of a batch that was not begun; ``exit_code`` is that of what stopped the batch."""
+
+    def __init__(self, message: str, hint: str = "", *, exit_code: int) -> None:
+        super().__init__(message, hint or "Run the same command again: it does what is missing.")
+        self.exit_code = exit_code
+
+
+def described(bug: Exception) -> CfuploadError:
+    """A bug as an error: where it is, and not its own words, for they may quote a secret."""
+    frame = traceback.extract_tb(bug.__traceback__)[-1]
+    place = f"{frame.filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.lineno}"
+    return CfuploadError(
+        f"A bug in cfupload: {type(bug).__name__} at {place}",
+        "Please report it, with this line and the command. See: cfupload status",
+    )
 
 
 URGENCY = (1, 130, 143, 7, 10, 3, 2, 5, 4, 6, 8, 11, 9, 0)

@@ -8,10 +8,11 @@ Four lines are promised word for word, so that a log can be searched for them:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 
 from cfstream_upload import events
-from cfstream_upload.meter import Meter
+from cfstream_upload.meter import Meter, Totals
 from cfstream_upload.units import human_size, human_time
 
 
@@ -63,3 +64,9 @@ def progress_line(name: str, meter: Meter, now: float) -> str:
     numbers, state = meter.numbers(now), meter.state(now)
     parts = [*numbers[:1], state] if state else numbers
     return f"{name}: {meter.percent} %, {', '.join(parts)}"
+
+
+def totals_line(totals: Totals, running: Collection[Meter], now: float) -> str:
+    """How far a batch is, for where no bar is drawn."""
+    numbers = ", ".join(totals.numbers(running, now))
+    return f"{totals.words()}: {totals.percent(running)} %, {numbers}"

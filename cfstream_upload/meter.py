@@ -8,6 +8,7 @@ is shown never goes back, unless Stream made a new video for the file.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -162,4 +163,45 @@ class Meter:
             shown.append(f"{human_size(speed)}/s")
         if self.phase is Phase.SENDING and self.sent > self.acknowledged:
             shown.append(f"{human_size(self.sent - self.acknowledged)} on the way")
+        return shown
+
+
+@dataclass
+class Totals:
+    """A batch of ``files`` with ``size`` bytes; ``settled`` are the bytes of files that ended."""
+
+    files: int
+    size: int
+    ended: int = 0
+    settled: int = 0
+    _furthest: int = 0
+
+    def end(self, size: int) -> None:
+        """A file of ``size`` bytes ended, however it did: nothing more is to be done for it."""
+        self.ended += 1
+        self.settled += size
+
+    def acknowledged(self, running: Collection[Meter]) -> int:
+        """Bytes that are done with or on Stream; never less than it said before."""
+        now = self.settled + sum(meter.acknowledged for meter in running)
+        self._furthest = max(self._furthest, min(now, self.size))
+        return self._furthest
+
+    def percent(self, running: Collection[Meter]) -> int:
+        """Whole percent of the bytes, 99 at most."""
+        return min(99, 100 * self.acknowledged(running) // self.size) if self.size else 0
+
+    def words(self) -> str:
+        """How many files are done with."""
+        return f"{self.ended} of {self.files} files"
+
+    def numbers(self, running: Collection[Meter], now: float) -> list[str]:
+        """The numbers worth showing, the most important first."""
+        done = self.acknowledged(running)
+        shown = [f"{human_size(done)} of {human_size(self.size)}"]
+        speed = sum(meter.speed(now) or 0.0 for meter in running)
+        if speed:
+            sent = self.settled + sum(meter.sent for meter in running)
+            shown.append(f"{human_time(max(0, self.size - sent) / speed)} left")
+            shown.append(f"{human_size(speed)}/s")
         return shown

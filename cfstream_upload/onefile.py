@@ -274,4 +274,4 @@ class OneFile:
                     pay(self.session, row, self.key)
         except CfuploadError as problem:
             self.session.tell(events.Notice(self.path, problem.message))
-        say_debts(self.session, self.path)
+        say_debts(self.session, self.path, self.key)

@@ -31,6 +31,8 @@ class Result:
     exit_code: int = 0
     error: CfuploadError | None = None
     links: Mapping[str, str | None] = field(default_factory=dict)
+    plan: str | None = None
+    """Of a dry run: what would be done."""
 
     def document(self) -> dict[str, Any]:
         """This result as the JSON of ``send --json`` shows it."""
@@ -44,6 +46,8 @@ class Result:
         shown["error"] = None if self.error is None else error_document(self.error)
         for name in ("preview", "thumbnail", "hls", "dash"):
             shown[name] = self.links.get(name)
+        if self.plan is not None:
+            shown["plan"] = self.plan
         return shown
 
 
@@ -65,6 +69,7 @@ def summary(results: list[Result], seconds: float, exit_code: int) -> dict[str, 
         "uploaded": done.count("uploaded") + done.count("resumed"),
         "already": done.count("already"),
         "failed": done.count("failed") + done.count("interrupted"),
+        "skipped": done.count("skipped"),
         "bytes": sum(result.sent for result in results),
         "seconds": round(seconds, 3),
         "exit_code": exit_code,

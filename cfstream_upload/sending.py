@@ -24,7 +24,7 @@ from cfstream_upload.session import Session
 from cfstream_upload.source import Source, require_video
 from cfstream_upload.video import VideoOptions, reserved_seconds
 
-__all__ = ["Sending", "Wishes", "send", "send_all"]
+__all__ = ["Sending", "Wishes", "send"]
 
 
 @dataclass
@@ -114,13 +114,7 @@ class Sending:
             if duration is None and self.wishes.options.max_duration_seconds is None:
                 words = "the duration is unknown or above ten hours: Stream reserves its default"
                 self.session.tell(events.Notice(self.path, words))
-            settings = self.session.settings
-            prototype = Attempt(
-                id="", host="", label=self.wishes.label,
-                base=settings.base, account=settings.account,
-                path=source.path, file=source.identity,
-                options=self.wishes.options.canonical(), started=time.time(),
-            )  # fmt: skip
+            prototype = prototype_of(self.session, source, self.wishes)
             key = self.session.key(prototype)
             _ = self.session.journal  # unusable: exit 10, before a lock file is made
             file = OneFile(self.session, self.path, self.wishes, source, prototype, key, duration)
@@ -143,16 +137,15 @@ class Sending:
             raise LeftoverRemains(words, "It is recorded. Run: cfupload cleanup", uid=uid) from None
 
 
-def send_all(session: Session, paths: list[str], wishes: Wishes) -> Iterator[Result]:
-    """Send files one after the other; after a signal the rest is skipped."""
-    for path in paths:
-        if session.interruption.count:
-            signum = session.interruption.signum
-            error = Interrupted("Interrupted before this file", signum=signum)
-            code = error.exit_code
-            yield Result(file=path, outcome="skipped", exit_code=code, error=error)
-        else:
-            yield Sending(session, path, wishes).run()
+def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:
+    """What any attempt to send ``source`` would look like: not yet one, for it has no marker."""
+    settings = session.settings
+    return Attempt(
+        id="", host="", label=wishes.label,
+        base=settings.base, account=settings.account,
+        path=source.path, file=source.identity,
+        options=wishes.options.canonical(), started=time.time(),
+    )  # fmt: skip
 
 
 def send(

@@ -19,6 +19,7 @@ from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.lock import Lock, hold, key_of
 from cfstream_upload.stream import Stream
+from cfstream_upload.throttle import Throttle
 from cfstream_upload.transfer import Room
 from cfstream_upload.wire import Patience, Wire
 
@@ -31,7 +32,8 @@ def _silent(_: events.Event) -> None:
 class Session:
     """What every command works with; the journal is opened by the first that needs it.
 
-    ``stall`` and ``connect_timeout`` are seconds. Close it, or use it in a ``with``.
+    ``stall`` and ``connect_timeout`` are seconds, ``throttle`` limits all uploads together. Close
+    it, or use it in a ``with``.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Session:
     tell: events.Listener = _silent
     stall: float = 60.0
     connect_timeout: float = 10.0
+    throttle: Throttle | None = None
 
     @cached_property
     def wire(self) -> Wire:
@@ -67,8 +70,9 @@ class Session:
     def room(self) -> Room:
         """What the conductor works with."""
         return Room(
-            self.journal, self.wire, self.api, self.policy, self.interruption, self.tell, self.stall
-        )
+            self.journal, self.wire, self.api, self.policy, self.interruption, self.tell,
+            self.stall, throttle=self.throttle,
+        )  # fmt: skip
 
     @property
     def host(self) -> str:

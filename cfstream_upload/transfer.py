@@ -45,6 +45,7 @@ from cfstream_upload.journal import Journal
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
 from cfstream_upload.source import Source
 from cfstream_upload.stream import Stream
+from cfstream_upload.throttle import Throttle
 from cfstream_upload.wire import Cancelled, Patience, Wire
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Room:
     stall: float = 60.0
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+    throttle: Throttle | None = None
 
 
 @dataclass
@@ -223,6 +225,7 @@ class Carriage:
             self._show,
             # Written while the chunk is under way, and not before its last block must leave.
             before_last=lambda: self._record(braced(self.attempt, step)),
+            throttle=self.room.throttle,
         )
 
     # --- what others hear ------------------------------------------------------------------------

@@ -31,8 +31,10 @@ from cfstream_upload.outcome import (
     Trouble,
     UrlDead,
 )
-from cfstream_upload.wire import Lost, NotSent, Patience, Reply, UnacceptableUrl, Wire
+from cfstream_upload.throttle import Throttle
+from cfstream_upload.wire import Cancelled, Lost, NotSent, Patience, Reply, UnacceptableUrl, Wire
 
+BLOCK_BYTES = 256 * 1024
 _NUMBER = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 _TRANSIENT = {408, 409, 423, 425, 429, 460}
 _NOT_A_VIDEO = 10059
@@ -50,7 +52,12 @@ class Readable(Protocol):
         """Raise `FileChanged` when the file is no longer what was opened."""
 
     def blocks(
-        self, start: int, length: int, *, before_last: Callable[[], None] | None = None
+        self,
+        start: int,
+        length: int,
+        *,
+        block: int = ...,
+        before_last: Callable[[], None] | None = None,
     ) -> Iterator[bytes]:
         """The bytes of a range; ``before_last`` is called before the last block is given."""
 
@@ -118,15 +125,20 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
         patience: Patience,
         progress: Callable[[int], None],
         before_last: Callable[[], None],
+        throttle: Throttle | None = None,
     ) -> Outcome:
         """Send the bytes of ``step``; ``progress`` hears each new position that left.
 
         ``before_last`` is called before the last block is given away; what it raises comes out.
+        ``throttle`` says when each block may leave.
         """
         self.set_url(url)
         self.offset, self.chunk_size = step.offset, step.length
         self._patience = patience
-        blocks = source.blocks(step.offset, step.length, before_last=before_last)
+        block = throttle.block(BLOCK_BYTES) if throttle else BLOCK_BYTES
+        blocks = source.blocks(step.offset, step.length, block=block, before_last=before_last)
+        if throttle is not None:
+            blocks = self._throttled(blocks, throttle, step.length)
         self._body = self._counted(blocks, progress)
         started = time.monotonic()
         try:
@@ -148,6 +160,17 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
             self.handed = max(self.handed, position)
             yield block
             progress(position)
+
+    def _throttled(
+        self, blocks: Iterator[bytes], throttle: Throttle, length: int
+    ) -> Iterator[bytes]:
+        most = throttle.block(BLOCK_BYTES)
+        for left in range(length, 0, -most):
+            # Before the block is taken: the last look at the file comes right before it leaves.
+            throttle.wait(min(most, left), self._patience.cancelled)
+            if self._patience.cancelled():
+                raise Cancelled(sent=True)
+            yield next(blocks)
 
     # --- tuspy's methods, over our client --------------------------------------------------------
 

@@ -31,12 +31,14 @@ PURE = {
 
 EFFECTS = {
     "source": {"attempt", "errors"},
+    "selection": {"errors"},
+    "throttle": set(),
     "patience": set(),
     "sockets": {"patience"},
     "addresses": {"patience"},
     "wire": {"addresses", "patience", "sockets"},
     "stream": {"attempt", "envelope", "outcome", "video", "wire"},
-    "tus": {"attempt", "envelope", "errors", "outcome", "wire"},
+    "tus": {"attempt", "envelope", "errors", "outcome", "throttle", "wire"},
     "statedir": {"attempt", "errors"},
     "journal": {"attempt", "errors", "statedir"},
     "lock": {"errors"},
@@ -50,17 +52,22 @@ EFFECTS = {
 CONDUCTORS = {
     "transfer": {
         "after", "attempt", "ending", "errors", "events", "interruption", "journal", "outcome",
-        "pace", "source", "stream", "tus", "wire",
+        "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
         "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
-        "stream", "transfer", "wire",
+        "stream", "throttle", "transfer", "wire",
     },
     "debts": {"after", "attempt", "errors", "events", "session", "stream", "transfer", "video"},
     "onefile": {
         "attempt", "debts", "ending", "errors", "events", "pace", "session", "source", "transfer",
         "verdicts", "video",
     },
+    "manifest": {"attempt", "errors", "lock", "result", "statedir", "video"},
+    "rehearsal": {
+        "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
+    },
+    "batch": {"errors", "onefile", "result", "sending", "session"},
     "sending": {
         "attempt", "config", "ending", "errors", "events", "interruption", "onefile", "result",
         "session", "source", "video",

@@ -17,6 +17,7 @@ from inprocess import MIB, Stage, Waiting, stage
 from cfstream_upload.after import after
 from cfstream_upload.attempt import Attempt, Identity
 from cfstream_upload.attempt import Stage as Reached
+from cfstream_upload.batch import Batch
 from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
 from cfstream_upload.emulator.switches import Switches
@@ -25,7 +26,7 @@ from cfstream_upload.errors import JournalProblem
 from cfstream_upload.journal import Journal
 from cfstream_upload.outcome import Seen
 from cfstream_upload.result import Result
-from cfstream_upload.sending import Wishes, send_all
+from cfstream_upload.sending import Wishes
 from cfstream_upload.video import VideoOptions
 
 HTML_404 = Answer(404, {"content-type": "text/html"}, b"<html>")
@@ -392,7 +393,8 @@ def _interrupted_before(scene: Stage, path: Path, method: str, *more: Path) -> l
     interruption = Waiting(scene.clock)
     scene.service = Watching(scene, method, 1, interruption.stop)
     with scene.session(interruption) as session:
-        return list(send_all(session, [str(path), *map(str, more)], Wishes()))
+        batch = Batch(session, [str(path), *map(str, more)], Wishes())
+        return [result for _, result in batch.run()]
 
 
 def test_a_signal_while_watched_markers_are_looked_for_is_an_interruption(

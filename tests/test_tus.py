@@ -43,7 +43,12 @@ class Memory:
             raise self.fault
 
     def blocks(
-        self, start: int, length: int, *, before_last: Callable[[], None] | None = None
+        self,
+        start: int,
+        length: int,
+        *,
+        block: int = 0,
+        before_last: Callable[[], None] | None = None,
     ) -> Iterator[bytes]:
         for position in range(start, start + length, BLOCK):
             if self.fault is not None and self.read:

@@ -11,8 +11,8 @@ from typer.exceptions import TyperException
 
 from cfstream_upload.cli import cleanup, configuration, emulator, explain, send, videos
 from cfstream_upload.cli.common import Common
-from cfstream_upload.cli.everywhere import described, with_callback
-from cfstream_upload.errors import CfuploadError, UsageProblem
+from cfstream_upload.cli.everywhere import with_callback
+from cfstream_upload.errors import CfuploadError, UsageProblem, described
 
 app = typer.Typer(
     name="cfupload",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cfstream_upload.interruption import Interruption
     from cfstream_upload.safetext import Redactor
     from cfstream_upload.session import Session
+    from cfstream_upload.throttle import Throttle
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Desk:
         need_account: bool = True,
         stall: float = 60.0,
         connect_timeout: float = 10.0,
+        throttle: Throttle | None = None,
     ) -> Session:
         """The account, opened; close it."""
         from cfstream_upload.ending import Policy
@@ -82,6 +84,7 @@ class Desk:
             self.console,
             stall,
             connect_timeout,
+            throttle,
         )
 
 

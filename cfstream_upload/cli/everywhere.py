@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import traceback
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -16,7 +14,7 @@ import typer
 from cfstream_upload.cli.common import Common
 from cfstream_upload.cli.desk import opened_desk
 from cfstream_upload.cli.groups import expanded, grouped
-from cfstream_upload.errors import CfuploadError, Interrupted
+from cfstream_upload.errors import CfuploadError, Interrupted, described
 
 
 def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
@@ -48,16 +46,6 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
     command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]  # Typer reads it
     command.__annotations__ = {p.name: p.annotation for p in everything}
     return command
-
-
-def described(bug: Exception) -> CfuploadError:
-    """A bug as an error: where it is, and not its own words, for they may quote a secret."""
-    frame = traceback.extract_tb(bug.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return CfuploadError(
-        f"A bug in cfupload: {type(bug).__name__} at {place}",
-        "Please report it, with this line and the command. See: cfupload status",
-    )
 
 
 def with_callback(keep: Callable[[typer.Context, Common], None]) -> Callable[..., None]:

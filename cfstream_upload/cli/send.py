@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
-from cfstream_upload.cli.sendoptions import Failing, Line, VideoFields, checked_label, policy_of
-from cfstream_upload.errors import most_urgent
+from cfstream_upload.cli.report import Report
+from cfstream_upload.cli.sendoptions import (
+    Failing,
+    Line,
+    Many,
+    VideoFields,
+    checked_label,
+    policy_of,
+    throttle_of,
+)
+from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, UsageProblem
 
 if TYPE_CHECKING:
-    from cfstream_upload.result import Result
+    from cfstream_upload.manifest import Manifest
+    from cfstream_upload.sending import Wishes
+    from cfstream_upload.session import Session
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,14 +36,15 @@ def add_to(app: typer.Typer) -> None:
 
 def send(
     desk: Desk,
-    files: Annotated[
-        list[Path],
-        # Whether a file can be read is the file's own error, with its own exit code.
-        typer.Argument(metavar="FILE", readable=False, help="Videos to upload."),
-    ],
     fields: VideoFields,
+    many: Many,
     failing: Failing,
     line: Line,
+    files: Annotated[
+        list[Path] | None,
+        # Whether a file can be read is the file's own error, with its own exit code.
+        typer.Argument(metavar="FILE|DIR|GLOB...", readable=False, help="Videos to upload."),
+    ] = None,
 ) -> int:
     """Upload files, each as exactly one video.
 
@@ -42,17 +55,25 @@ def send(
         cfupload send big.mp4
 
         cfupload send --json --name "Launch" --meta team=red launch.mov
+
+        cfupload send -r -j 4 --manifest sent.csv recordings
     """
     from cfstream_upload.interruption import Interruption, signals_as
-    from cfstream_upload.result import summary
-    from cfstream_upload.sending import Wishes, send_all
+    from cfstream_upload.sending import Wishes
     from cfstream_upload.units import parse_time
 
     options = fields.options()
-    policy = policy_of(failing, line)
+    policy, throttle = policy_of(failing, line), throttle_of(line)
     label = checked_label(failing.label)
-    started = time.monotonic()
+    selection = many.selection(files or [])
+    paths = selection.paths
+    if len(paths) > 1 and fields.name is not None:
+        raise UsageProblem("--name is for one file", f"Leave it out: there are {len(paths)} files.")
+    if selection.passed_over:
+        words = f"{selection.passed_over} files in folders are no videos by their names"
+        desk.console.say(f"{words}: passed over (--include takes others)")
     interruption = Interruption()
+    report = Report(desk, len(paths))
     with (
         signals_as(interruption),
         desk.session(
@@ -61,58 +82,84 @@ def send(
             read_label=True,
             stall=parse_time(line.stall_timeout),
             connect_timeout=parse_time(line.connect_timeout),
+            throttle=throttle,
         ) as session,
     ):
         wishes = Wishes(options, label or session.settings.label, failing.again)
-        results = []
-        for result in send_all(session, [str(file) for file in files], wishes):
-            _report(desk, result)
-            results.append(result)
-    code = most_urgent([result.exit_code for result in results])
-    totals = summary(results, time.monotonic() - started, code)
-    if desk.common.mode == "json":
-        uploads = [result.document() for result in results]
-        desk.console.document(
-            {"version": 1, "uploads": uploads, "summary": totals, "error": _first_error(results)}
-        )
-    elif desk.common.mode == "ndjson":
-        desk.console.event({"message_type": "summary", **totals})
-    return code
+        if many.dry_run:
+            _rehearse(session, paths, wishes, report)
+        else:
+            _send(session, paths, wishes, many, report)
+    return report.conclude()
 
 
-def _report(desk: Desk, result: Result) -> None:
-    console = desk.console
-    console.finished(result.file, _words(result))
-    failed = result.error is not None
-    console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
-    if result.error is not None:
-        console.problem(result.error)
-    elif result.uid and desk.common.mode in ("text", "quiet"):
-        console.line(result.uid)
+def _rehearse(session: Session, paths: list[str], wishes: Wishes, report: Report) -> None:
+    from cfstream_upload.rehearsal import rehearse
+
+    for number, path in enumerate(paths):
+        if session.interruption.count:
+            report.failed(Interrupted("Interrupted", signum=session.interruption.signum))
+            return
+        report.add(number, rehearse(session, path, wishes))
 
 
-def _words(result: Result) -> str:
-    from cfstream_upload.units import human_size, human_time
+def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
+    if len(paths) > 1:
+        report.desk.console.batch(len(paths), sum(map(_size, paths)))
+    if many.manifest is None:
+        _send_all(session, paths, wishes, many, report, None)
+        return
+    from cfstream_upload.manifest import Manifest, target_of
 
-    size = human_size(result.size or 0)
-    took = f"{human_size(result.sent)} in {human_time(result.seconds)}"
-    match result.outcome:
-        case "uploaded":
-            return f"uploaded, {took}"
-        case "resumed":
-            return f"resumed and uploaded, {took} of {size}"
-        case "already":
-            return f"already on Stream ({result.state or 'stored'})"
-        case "skipped":
-            return "skipped"
-        case _:
-            left = {"confirmed": "; nothing is left on Stream", "kept": "; the upload was kept"}
-            return result.outcome + left.get(result.cleanup, "")
+    settings = session.settings
+    target = target_of(settings.base, settings.account)
+    with (
+        Manifest.lock(settings.state_dir, many.manifest),
+        closing(Manifest(many.manifest, target)) as manifest,
+    ):
+        _send_all(session, paths, wishes, many, report, manifest)
 
 
-def _first_error(results: list[Result]) -> dict[str, Any] | None:
-    """The error of a run of one file; a batch tells each file's error beside its file."""
-    from cfstream_upload.result import error_document
+def _send_all(
+    session: Session,
+    paths: list[str],
+    wishes: Wishes,
+    many: Many,
+    report: Report,
+    manifest: Manifest | None,
+) -> None:
+    from cfstream_upload.batch import Batch
 
-    error = results[0].error if len(results) == 1 else None
-    return None if error is None else error_document(error)
+    left: list[int] = []
+    for number, path in enumerate(paths):
+        done = None if manifest is None or wishes.again else manifest.done(path)
+        if done is None:
+            left.append(number)
+        else:
+            report.add(number, done)
+    begun: dict[int, float] = {}
+    batch = Batch(
+        session,
+        [paths[number] for number in left],
+        wishes,
+        many.jobs,
+        many.fail_fast,
+        starting=lambda place: begun.__setitem__(place, time.time()),
+    )
+    for place, result in batch.run():
+        report.add(left[place], result)
+        if manifest is None:
+            continue
+        try:
+            manifest.record(result, begun.get(place, time.time()), time.time())
+        except CfuploadError as problem:
+            report.failed(problem)
+            words = "Not started: the manifest cannot be written"
+            batch.stop(NotStarted(words, exit_code=problem.exit_code))
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0

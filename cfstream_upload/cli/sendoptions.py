@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cfstream_upload.cli.groups import option
@@ -10,11 +12,14 @@ from cfstream_upload.errors import UsageProblem
 
 if TYPE_CHECKING:
     from cfstream_upload.ending import Policy
+    from cfstream_upload.selection import Selection
+    from cfstream_upload.throttle import Throttle
     from cfstream_upload.video import VideoOptions
 
 FIELDS = "Stream's fields"
 FAILURE = "When it fails"
 LINE = "The line"
+FILES = "Which files"
 
 
 @dataclass
@@ -151,12 +156,125 @@ class Failing:
 
 
 @dataclass
+class Many:
+    """Which files are meant, and how many are sent at once."""
+
+    recursive: Annotated[
+        bool, option("-r", "--recursive", help="Folders in folders, too.", rich_help_panel=FILES)
+    ] = False
+    include: Annotated[
+        list[str] | None,
+        option(
+            "--include",
+            metavar="PATTERN",
+            help="Of a folder only these, like '*.mov'; repeatable.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        option(
+            "--exclude",
+            metavar="PATTERN",
+            help="Of a folder not these; repeatable.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    files_from: Annotated[
+        Path | None,
+        option(
+            "--files-from",
+            metavar="FILE",
+            help="A list of files, one a line; - is standard input.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    nul: Annotated[
+        bool,
+        option("-0", "--null", help="The list has NUL for line ends.", rich_help_panel=FILES),
+    ] = False
+    jobs: Annotated[
+        int,
+        option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            help="Files at once.",
+            min=1,
+            max=32,
+            rich_help_panel=FILES,
+        ),
+    ] = 2
+    manifest: Annotated[
+        Path | None,
+        option(
+            "--manifest",
+            metavar="FILE.csv",
+            help="One line per file; what it says was sent is not sent again.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    fail_fast: Annotated[
+        bool,
+        option("--fail-fast", help="Start no more after a failure.", rich_help_panel=FAILURE),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        option(
+            "-n",
+            "--dry-run",
+            help="Say what would be done, ask nobody.",
+            env=False,
+            rich_help_panel=FILES,
+        ),
+    ] = False
+
+    def selection(self, names: list[Path]) -> Selection:
+        """The files that are meant. Raises `UsageProblem` and `FileProblem`."""
+        from cfstream_upload.selection import Rules, names_in, read_list, select
+
+        if self.nul and self.files_from is None:
+            raise UsageProblem("-0 is for a list", "Name it: --files-from FILE, or - for stdin.")
+        listed: list[str] = []
+        if self.files_from is not None:
+            content = _stdin() if str(self.files_from) == "-" else read_list(self.files_from)
+            listed = names_in(content, str(self.files_from), nul=self.nul)
+            if not listed and not names:
+                raise UsageProblem(f"The list {self.files_from} is empty", "Nothing was sent.")
+        rules = Rules(self.recursive, tuple(self.include or ()), tuple(self.exclude or ()))
+        return select([str(name) for name in names], listed, rules)
+
+
+def _stdin() -> bytes:
+    from cfstream_upload.selection import LONGEST_LIST
+
+    try:
+        if sys.stdin.isatty():
+            raise UsageProblem(
+                "The list is to come from standard input, and that is a terminal",
+                "Like: find . -name '*.mp4' | cfupload send --files-from -",
+            )
+        return sys.stdin.buffer.read(LONGEST_LIST + 1)
+    except (OSError, ValueError, AttributeError):
+        raise UsageProblem("Standard input cannot be read", "Name a list in a file.") from None
+
+
+@dataclass
 class Line:
     """How the line is used, and how much trouble on it is borne."""
 
     chunk_size: Annotated[
         str | None,
         option("--chunk-size", metavar="SIZE", help="Largest chunk [200M].", rich_help_panel=LINE),
+    ] = None
+    bwlimit: Annotated[
+        str | None,
+        option(
+            "--bwlimit",
+            metavar="SIZE",
+            help="Bytes a second, all files together.",
+            rich_help_panel=LINE,
+        ),
     ] = None
     retries: Annotated[
         int,
@@ -191,6 +309,14 @@ class Line:
             rich_help_panel=LINE,
         ),
     ] = "60s"
+
+
+def throttle_of(line: Line) -> Throttle | None:
+    """What ``--bwlimit`` asks for. Raises `UsageProblem`."""
+    from cfstream_upload.throttle import Throttle
+    from cfstream_upload.units import parse_size
+
+    return None if line.bwlimit is None else Throttle(parse_size(line.bwlimit))
 
 
 def policy_of(failing: Failing, line: Line) -> Policy:

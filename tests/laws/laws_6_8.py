@@ -203,7 +203,7 @@ LAWS_6_8 = (
     ),
     Removal(
         "8.6", "and says so", "onefile.py",
-        "        say_debts(self.session, self.path)\n", "",
+        "        say_debts(self.session, self.path, self.key)\n", "",
     ),
     Removal(
         "8.7", "status counts them", "cli/cleanup.py",

@@ -1,0 +1,125 @@
+"""What ``send`` tells: each file as it ends, UIDs in the order of the files, all at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cfstream_upload.errors import most_urgent
+
+if TYPE_CHECKING:
+    from cfstream_upload.cli.desk import Desk
+    from cfstream_upload.errors import CfuploadError
+    from cfstream_upload.result import Result
+
+LONGEST_TABLE = 30
+
+
+@dataclass
+class Report:
+    """The results of a batch of ``count`` files, by their numbers."""
+
+    desk: Desk
+    count: int
+    results: dict[int, Result] = field(default_factory=dict)
+    problem: CfuploadError | None = None
+    _told: int = 0
+    _started: float = field(default_factory=time.monotonic)
+
+    def add(self, number: int, result: Result) -> None:
+        """A file ended: tell of it, and of every UID whose turn has come."""
+        self.results[number] = result
+        console = self.desk.console
+        console.finished(result.file, words_of(result), result.size or 0)
+        failed = result.error is not None
+        console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
+        # A batch tells once why the rest was not begun.
+        if result.error is not None and (result.outcome != "skipped" or self.count == 1):
+            console.problem(result.error)
+        while (turn := self.results.get(self._told)) is not None:
+            self._told += 1
+            if turn.uid and turn.error is None and self.desk.common.mode in ("text", "quiet"):
+                console.line(turn.uid)
+
+    def failed(self, problem: CfuploadError) -> None:
+        """Something that is no file's fault: it is told once, and counts for the exit code."""
+        if self.problem is None:
+            self.problem = problem
+            self.desk.console.problem(problem)
+
+    def conclude(self) -> int:
+        """Tell of the whole run; its exit code."""
+        from cfstream_upload.result import summary
+
+        results = [self.results[number] for number in sorted(self.results)]
+        codes = [result.exit_code for result in results]
+        code = most_urgent(codes + ([self.problem.exit_code] if self.problem else []))
+        totals = summary(results, time.monotonic() - self._started, code)
+        if self.desk.common.mode == "json":
+            self._document(results, totals)
+        elif self.desk.common.mode == "ndjson":
+            self.desk.console.event({"message_type": "summary", **totals})
+        if self.count > 1:
+            if not any(result.plan for result in results):
+                self._table(results)
+            self._totals(totals)
+        return code
+
+    def _document(self, results: list[Result], totals: dict[str, Any]) -> None:
+        from cfstream_upload.result import error_document
+
+        # A batch tells each file's error beside its file.
+        error = self.problem or (results[0].error if len(results) == 1 else None)
+        self.desk.console.document(
+            {
+                "version": 1,
+                "uploads": [result.document() for result in results],
+                "summary": totals,
+                "error": None if error is None else error_document(error),
+            }
+        )
+
+    def _table(self, results: list[Result]) -> None:
+        """A line for each file where they are few, else for those that failed."""
+        from cfstream_upload.units import human_size
+
+        shown = results
+        if len(results) > LONGEST_TABLE:
+            shown = [result for result in results if result.error is not None]
+        rows = [
+            [result.file, result.outcome, result.uid or "-", human_size(result.size or 0)]
+            for result in shown[:LONGEST_TABLE]
+        ]
+        if rows:
+            self.desk.console.summary(["FILE", "OUTCOME", "UID", "SIZE"], rows)
+        if len(shown) > LONGEST_TABLE:
+            self.desk.console.say(f"and {len(shown) - LONGEST_TABLE} more that failed")
+
+    def _totals(self, totals: dict[str, Any]) -> None:
+        from cfstream_upload.units import human_size, human_time
+
+        kinds = ("uploaded", "already", "failed", "skipped")
+        counts = ", ".join(f"{totals[kind]} {kind}" for kind in kinds if totals[kind])
+        amount = f"{human_size(totals['bytes'])} sent in {human_time(totals['seconds'])}"
+        self.desk.console.say(f"{totals['files']} files: {counts or 'nothing done'}; {amount}")
+
+
+def words_of(result: Result) -> str:
+    """How a file ended, for people."""
+    from cfstream_upload.units import human_size, human_time
+
+    size = human_size(result.size or 0)
+    took = f"{human_size(result.sent)} in {human_time(result.seconds)}"
+    match result.outcome:
+        case "uploaded":
+            return f"uploaded, {took}"
+        case "resumed":
+            return f"resumed and uploaded, {took} of {size}"
+        case "already":
+            return f"already on Stream ({result.state or 'stored'})"
+        case "skipped":
+            return result.plan or "not started"
+        case _:
+            left = {"confirmed": "; nothing is left on Stream", "kept": "; the upload was kept"}
+            return result.outcome + left.get(result.cleanup, "")
