@@ -51,14 +51,12 @@ def settle_watches(session: Session, held: str | None = None) -> int:
     settings = session.settings
     # Watches first: whatever became a watch since then is still a row.
     watched = {w.id: w for w in session.journal.watches(settings.base, settings.account)}
-    rows = session.rows()
-    intended = (row for row in rows if row.stage is Stage.INTENDED)
+    intended = (row for row in session.unsettled() if row.stage is Stage.INTENDED)
     # One that is being created right now, beside this file, is looked for by whoever does that.
     unanswered = {row.id: row for row in intended if _is_idle(session, row, held)}
     watched |= unanswered
     if not watched:
         return 0
-    known = {row.uid for row in rows}
     found: list[Video] = []
     # No earliest time: when a lost create was made is not known.
     for page in session.api.pages({"status": PENDING}, None, session.patience):
@@ -68,7 +66,7 @@ def settle_watches(session: Session, held: str | None = None) -> int:
     gone = 0
     for video in found:
         marker = video.marker
-        if marker is None or video.uid in known:
+        if marker is None or session.journal.has(video.uid):
             continue
         row = unanswered.get(marker.attempt)
         if row is None:
@@ -97,7 +95,7 @@ def _is_idle(session: Session, row: Attempt, held: str | None) -> bool:
 
 def say_debts(session: Session, path: str, held: str | None = None) -> None:
     """Tell of debts that stand; they change no outcome."""
-    count = sum(row.is_debt and _is_idle(session, row, held) for row in session.rows())
+    count = sum(row.is_debt and _is_idle(session, row, held) for row in session.unsettled())
     if count:
         words = f"{count} failed upload(s) wait to be removed: cfupload cleanup"
         session.tell(events.Notice(path, words))

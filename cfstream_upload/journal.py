@@ -53,6 +53,7 @@ CREATE TABLE attempts (
 ) STRICT;
 CREATE INDEX attempts_by_file ON attempts (base, account, device, inode);
 CREATE INDEX attempts_by_path ON attempts (base, account, path);
+CREATE INDEX attempts_unsettled ON attempts (base, account) WHERE stage <> 'stored';
 CREATE TABLE watches (
     id TEXT PRIMARY KEY, host TEXT NOT NULL, label TEXT NOT NULL,
     base TEXT NOT NULL, account TEXT NOT NULL, path BLOB NOT NULL,
@@ -252,6 +253,14 @@ class Journal:
         if base is None:
             return self._select("", ())
         return self._select("WHERE base = ? AND account = ?", (base, account))
+
+    def unsettled(self, base: str, account: str) -> list[Attempt]:
+        """The rows of an account that are no receipts: few, however many files were sent."""
+        return self._select("WHERE base = ? AND account = ? AND stage <> 'stored'", (base, account))
+
+    def has(self, uid: str) -> bool:
+        """Whether there is a row of this UID."""
+        return bool(self._select("WHERE uid = ?", (uid,)))
 
     def rows_of(self, base: str, account: str, file: Identity, path: str) -> list[Attempt]:
         """The rows of a file: the same device and inode, or the same path."""

@@ -128,13 +128,25 @@ class Sending:
         try:
             yield
         except CfuploadError as error:
-            plain = error.exit_code in (2, 3, 4, 5, 6, 130, 143)
-            debts = [row for row in file.rows() if row.is_debt] if plain else []
-            if not debts:
+            if error.exit_code not in (2, 3, 4, 5, 6, 130, 143):
                 raise
-            uid = next((row.uid for row in debts if row.uid), None)
-            words = f"{error.message}; an upload of this file still waits to be removed"
-            raise LeftoverRemains(words, "It is recorded. Run: cfupload cleanup", uid=uid) from None
+            rows = file.rows()
+            debts = [row for row in rows if row.is_debt]
+            # What a killed run left is no debt, and pending all the same: this code must say so.
+            unfinished = [row for row in rows if self._is_unfinished(row, file.key)]
+            if not debts and not unfinished:
+                raise
+            uid = next((row.uid for row in (*debts, *unfinished) if row.uid), None)
+            words, hint = "still waits to be removed", "It is recorded. Run: cfupload cleanup"
+            if not debts:
+                words = "that was interrupted earlier is still unfinished"
+                hint = "The same command goes on with it. To discard it: cfupload cleanup --orphans"
+            words = f"{error.message}; an upload of this file {words}"
+            raise LeftoverRemains(words, hint, uid=uid) from None
+
+    def _is_unfinished(self, row: Attempt, key: str) -> bool:
+        # Another file's row, found by the path, may be run by somebody else.
+        return row.stage is Stage.CREATED and not row.kept and self.session.key(row) == key
 
 
 def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:

@@ -138,6 +138,10 @@ class Session:
             return self.journal.rows()
         return self.journal.rows(self.settings.base, self.settings.account)
 
+    def unsettled(self) -> list[Attempt]:
+        """The rows of this account that are no receipts."""
+        return self.journal.unsettled(self.settings.base, self.settings.account)
+
     def wanted(self, attempt: Attempt) -> Attempt:
         """``attempt`` as a debt to be paid now: with a time in which that must be done."""
         until = self.room.clock() + self.policy.rollback

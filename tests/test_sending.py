@@ -490,3 +490,29 @@ def _repeated_create(scene: Stage, row: Attempt) -> str:
     path = f"/client/v4/accounts/{row.account}/stream"
     request = Request("POST", path, {"direct_user": "true"}, headers)
     return converse(scene.model, request).headers["stream-media-id"]
+
+
+def test_a_signal_before_an_interrupted_upload_is_reached_leaves_it_and_says_so(
+    scene: Stage, video: Path
+) -> None:
+    # A create that never left, then a killed upload; the watch of the first ends in the third run.
+    scene.service = Dying(scene.model, 1, "before")
+    with pytest.raises(Death):
+        scene.send(video)
+    _dies(scene, video, 7)
+    scene.clock.now += 27 * HOUR
+    interruption = Waiting(scene.clock)
+    with scene.session(interruption) as session:
+        forget = session.journal.remove
+
+        def interrupted(attempt: Attempt, *, watch: bool = True) -> None:
+            interruption.stop()
+            forget(attempt, watch=watch)
+
+        session.journal.remove = interrupted  # type: ignore[method-assign]  # a signal at a commit
+        ((_, ended),) = Batch(session, [str(video)], Wishes()).run()
+    assert scene.open_rows() == ["created"]
+    assert ended.exit_code == 7
+    assert "cleanup --orphans" in (ended.error.hint if ended.error else "")
+    assert scene.send(video).exit_code == 0
+    assert scene.open_rows() == []

@@ -194,7 +194,7 @@ LAWS_6_8 = (
     ),
     Removal(
         "8.4", "a run that fails and owes exits 7", "sending.py",
-        "plain = error.exit_code in (2, 3, 4, 5, 6, 130, 143)", "plain = False",
+        "if error.exit_code not in (2, 3, 4, 5, 6, 130, 143):", "if True:",
     ),
     Removal(
         "8.5", "one that succeeds exits 0", "onefile.py",

@@ -1,0 +1,155 @@
+"""The manifest of a batch: what it says, what it spares, and which ones are refused."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cfstream_upload.errors import Busy, FileProblem, UsageProblem
+from cfstream_upload.manifest import COLUMNS, Manifest, target_of
+from cfstream_upload.result import Result
+
+TARGET = target_of("https://api.cloudflare.com/client/v4", "ab" * 16)
+UID = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sent.csv"
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    video = tmp_path / 'big, "one"\n.mp4'
+    video.write_bytes(b"12345")
+    os.utime(video, (1000, 1000))
+    return video
+
+
+def recorded(path: Path, *results: Result) -> list[dict[str, str]]:
+    with closing(Manifest(path, TARGET)) as manifest:
+        for result in results:
+            manifest.record(result, 2000.0, 2001.5)
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def done(path: Path, video: Path) -> Result | None:
+    with closing(Manifest(path, TARGET)) as manifest:
+        return manifest.done(str(video))
+
+
+def sent(video: Path) -> Result:
+    return Result(str(video), "uploaded", uid=UID, state="queued", size=5)
+
+
+def test_a_line_says_what_became_of_a_file(path: Path, video: Path) -> None:
+    (line,) = recorded(path, sent(video))
+    assert tuple(line) == COLUMNS
+    assert line["source"] == str(video)
+    assert (line["uid"], line["state"], line["size"], line["outcome"]) == (
+        UID, "queued", "5", "uploaded",
+    )  # fmt: skip
+    assert line["started"] == "1970-01-01T00:33:20.000Z"
+    assert line["ended"] == "1970-01-01T00:33:21.500Z"
+
+
+def test_a_failed_file_has_its_message_and_is_done_again(path: Path, video: Path) -> None:
+    error = FileProblem("no\nvideo")
+    (line,) = recorded(path, Result(str(video), "failed", size=5, exit_code=4, error=error))
+    assert (line["outcome"], line["detail"]) == ("failed", "no video")
+    assert done(path, video) is None
+
+
+def test_a_file_that_was_sent_is_done(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    result = done(path, video)
+    assert result is not None
+    assert (result.outcome, result.uid, result.size) == ("already", UID, 5)
+
+
+def test_a_file_that_was_written_to_since_is_not_done(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    os.utime(video, (3000, 3000))
+    assert done(path, video) is None
+    os.utime(video, (1000, 1000))
+    video.write_bytes(b"123456")
+    os.utime(video, (1000, 1000))
+    assert done(path, video) is None
+
+
+def test_a_file_sent_after_a_failure_has_one_line(path: Path, video: Path) -> None:
+    failed = Result(str(video), "failed", exit_code=4, error=FileProblem("no"))
+    recorded(path, failed)
+    (line,) = recorded(path, sent(video))
+    assert line["outcome"] == "uploaded"
+
+
+def test_a_line_is_on_disk_before_the_run_ends(path: Path, video: Path) -> None:
+    with closing(Manifest(path, TARGET)) as manifest:
+        manifest.record(sent(video), 2000.0, 2001.0)
+        assert UID in path.read_text()
+
+
+def test_a_torn_last_line_is_done_again(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    with path.open("a") as file:
+        file.write(f"{video.parent}/other.mp4,{UID},que")
+    (line,) = recorded(path)
+    assert line["source"] == str(video)
+
+
+def test_the_manifest_keeps_its_mode_and_a_new_one_is_private(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o644)
+    recorded(path, sent(video))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_manifest_of_another_account_is_refused_and_left_alone(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    before = path.read_bytes()
+    with pytest.raises(UsageProblem, match="another account"):
+        Manifest(path, target_of("https://api.cloudflare.com/client/v4", "cd" * 16))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["name,uid\na,b\n", "not a manifest", ",".join(COLUMNS) + "\na,b\n", 'a"b"c,"\n'],
+)
+def test_what_is_no_manifest_is_refused_and_left_alone(path: Path, content: str) -> None:
+    path.write_text(content)
+    with pytest.raises(UsageProblem):
+        Manifest(path, TARGET)
+    assert path.read_text() == content
+
+
+def test_two_runs_do_not_write_one_manifest(path: Path, tmp_path: Path) -> None:
+    with (
+        Manifest.lock(tmp_path, path),
+        pytest.raises(Busy, match="manifest"),
+        Manifest.lock(tmp_path, path),
+    ):
+        pass
+
+
+def test_a_manifest_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="cannot be"):
+        Manifest(tmp_path / "none" / "sent.csv", TARGET)
+
+
+def test_a_name_that_is_no_unicode_is_found_again(path: Path, tmp_path: Path) -> None:
+    video = tmp_path / os.fsdecode(b"\xff.mp4")
+    video.write_bytes(b"12345")
+    os.utime(video, (1000, 1000))
+    with closing(Manifest(path, TARGET)) as manifest:
+        manifest.record(sent(video), time.time(), time.time())
+    assert done(path, video) is not None
