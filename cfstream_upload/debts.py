@@ -13,6 +13,9 @@ from cfstream_upload.stream import Page
 from cfstream_upload.transfer import Carriage, stray
 from cfstream_upload.video import Video
 
+LOOK_EVERY = 60.0
+"""Seconds between two looks at the watched markers, in a run that sends many files."""
+
 
 def pay(
     session: Session, row: Attempt, held: str | None = None, *, kept: bool = False
@@ -42,13 +45,17 @@ def pay(
         return None
 
 
-def settle_watches(session: Session, held: str | None = None) -> int:
+def settle_watches(session: Session, held: str | None = None, *, at_once: bool = False) -> int:
     """Discard what late or repeated creates made; the number of videos that went.
 
-    One list call, and none when no marker is watched. Trouble leaves all as it is: the next
-    command looks again.
+    One list call, and none when no marker is watched, or when this run looked within the last
+    minute and it need not be ``at_once``. Trouble leaves all as it is: the next command looks
+    again.
     """
-    settings = session.settings
+    now, settings = session.room.clock(), session.settings
+    if session.looked_at is not None and now - session.looked_at < LOOK_EVERY and not at_once:
+        return 0
+    session.looked_at = now
     # Watches first: whatever became a watch since then is still a row.
     watched = {w.id: w for w in session.journal.watches(settings.base, settings.account)}
     intended = (row for row in session.unsettled() if row.stage is Stage.INTENDED)
@@ -90,7 +97,13 @@ def _forget_old(session: Session, watched: list[Attempt], seen: set[str]) -> Non
 
 
 def _is_idle(session: Session, row: Attempt, held: str | None) -> bool:
-    return session.key(row) == held or not session.is_running(row)
+    if session.key(row) == held:
+        return True
+    if session.is_running(row):
+        return False
+    # Whoever ran it may have ended since the row was read.
+    fresh = session.journal.again(row)
+    return fresh is not None and fresh.is_debt
 
 
 def say_debts(session: Session, path: str, held: str | None = None) -> None:

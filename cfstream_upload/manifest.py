@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -131,6 +132,8 @@ class Manifest:
 def _read(path: Path, target: str) -> dict[str, Line]:
     try:
         with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _trouble(path, "is no regular file")
             text = file.read(_LARGEST).decode("utf-8-sig", "surrogateescape")
     except FileNotFoundError:
         return {}

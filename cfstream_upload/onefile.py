@@ -196,7 +196,7 @@ class OneFile:
             if quota and done.uid is None and not quota_settled:
                 # Law 2: a full account may be full of what lost creates of ours reserved.
                 quota_settled = True
-                if settle_watches(self.session, self.key):
+                if settle_watches(self.session, self.key, at_once=True):
                     continue
             if not self._may_renew(done):
                 self._raise_error(done)

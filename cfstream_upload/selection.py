@@ -37,9 +37,13 @@ class Rules:
         name = os.path.basename(below)
         if _matches(below, self.exclude):
             return False
+        if name.startswith("."):
+            # Hidden files are for patterns that begin with a dot themselves, as in a shell.
+            hidden = (one for one in self.include if os.path.basename(one).startswith("."))
+            return _matches(below, hidden)
         if self.include:
             return _matches(below, self.include)
-        return not name.startswith(".") and name.rpartition(".")[2].lower() in ENDINGS
+        return name.rpartition(".")[2].lower() in ENDINGS
 
     def enters(self, below: str) -> bool:
         """Whether a folder at ``below`` is gone into."""

@@ -43,6 +43,8 @@ class Session:
     stall: float = 60.0
     connect_timeout: float = 10.0
     throttle: Throttle | None = None
+    looked_at: float | None = field(default=None, init=False)
+    """When this run last looked for the account's watched markers."""
 
     @cached_property
     def wire(self) -> Wire:

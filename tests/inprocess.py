@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,7 @@ class Doorway(httpx.BaseTransport):
     def __init__(self, service: Service) -> None:
         self.service = service
         self.calls: list[Call] = []
+        self._turn = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         head = Request(
@@ -82,7 +84,9 @@ class Doorway(httpx.BaseTransport):
             _number(head.headers.get("upload-offset")),
             _number(head.headers.get("content-length")),
         )
-        self.calls.append(call)
+        with self._turn:
+            number = len(self.calls)
+            self.calls.append(call)
         exchange = self.service.begin(head)
         try:
             stream = request.stream
@@ -97,7 +101,7 @@ class Doorway(httpx.BaseTransport):
         except BaseException:
             exchange.cut()
             raise
-        self.calls[-1] = replace(call, status=reply.status)
+        self.calls[number] = replace(call, status=reply.status)
         return httpx.Response(reply.status, headers=dict(reply.headers), stream=_Body(reply.body))
 
 

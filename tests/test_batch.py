@@ -21,6 +21,7 @@ from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.video import VideoOptions
 
+REFUSED = Answer(400, body=b'{"success": false, "errors": [{"code": 10005, "message": "no"}]}')
 OPEN_FILES = Path("/proc/self/fd")
 
 
@@ -133,7 +134,7 @@ def test_fail_fast_lets_those_in_flight_finish(scene: Stage) -> None:
     paths = some(scene, 5)
     # Both creates are under way at once; one of them is refused for good.
     meeting = Meeting(scene, 2)
-    scene.service = Faulty(meeting, [Fault(Answer(400), "POST")])
+    scene.service = Faulty(meeting, [Fault(REFUSED, "POST")])
     results = run(scene, paths, fail_fast=True)
     outcomes = [result.outcome for result in results]
     assert outcomes.count("skipped") >= 2
@@ -226,24 +227,24 @@ def test_many_small_files_neither_grow_memory_nor_leak_descriptors(scene: Stage)
     source = scene.file(60_000, "first.mp4")
     content = source.read_bytes()
     paths = []
-    for number in range(300):
+    for number in range(160):
         path = scene.folder / f"{number}.mp4"
         path.write_bytes(content)
         paths.append(str(path))
     scene.heard = _Deaf()
-    run(scene, paths[:50])
+    run(scene, paths[:30])
     before = _open_files()
     tracemalloc.start()
     try:
-        run(scene, paths[50:100])
+        run(scene, paths[30:60])
         first = tracemalloc.get_traced_memory()[0]
-        run(scene, paths[100:300])
+        run(scene, paths[60:160])
         last = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert _open_files() == before
     # The embedded Stream lives in this process, and holds what it was sent: 60 kB a file.
-    assert (last - first) / 200 < 60_000 + 12_000
+    assert (last - first) / 100 < 60_000 + 12_000
 
 
 class _Deaf(list[events.Event]):
@@ -305,7 +306,7 @@ def test_a_file_that_is_being_sent_is_busy_in_a_rehearsal_too(scene: Stage) -> N
     scene.service = Peeking(scene)
     with scene.session() as session:
         list(Batch(session, [path], Wishes()).run())
-    assert codes == [9]
+    assert set(codes) == {9}
 
 
 # --- a limit on the line -------------------------------------------------------------------------

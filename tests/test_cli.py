@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -435,3 +436,147 @@ def test_wrong_usage_is_one_json_document_too(ran: Ran, arguments: list[str]) ->
 def test_the_name_alone_shows_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "send" in capfd.readouterr().out
+
+
+# --- many files ----------------------------------------------------------------------------------
+
+
+def several(stream: Served, count: int, size: int = 100_000) -> list[str]:
+    return [stream.file(f"{number}.mp4", size + number * 1000).name for number in range(count)]
+
+
+def test_quiet_prints_the_uids_in_the_order_of_the_files(ran: Ran, stream: Served) -> None:
+    # The first is by far the longest, and ends last.
+    names = [stream.file("z.mp4", 12 * MIB).name, *several(stream, 3)]
+    ended = ran("send", "-q", "-j", "4", *names)
+    by_name = {video["meta"]["name"]: video["uid"] for video in stream.videos()}
+    assert ended.out.split() == [by_name[name] for name in names]
+
+
+def test_a_batch_exits_with_the_most_urgent_code_and_tells_of_each_file(
+    ran: Ran, stream: Served
+) -> None:
+    names = several(stream, 2)
+    (stream.folder / "no.mp4").write_bytes(b"no video")
+    ended = ran("send", "--json", names[0], "no.mp4", "missing.mp4", names[1])
+    assert ended.code == 4
+    document = ended.document
+    assert [upload["exit_code"] for upload in document["uploads"]] == [0, 4, 4, 0]
+    assert document["summary"]["uploaded"] == 2
+    assert document["summary"]["failed"] == 2
+    assert document["error"] is None
+
+
+def test_a_batch_ends_with_a_table_and_totals_on_stderr(ran: Ran, stream: Served) -> None:
+    names = several(stream, 2)
+    ended = ran("send", *names)
+    assert len(ended.out.split()) == 2
+    assert re.search(r"^0\.mp4 +uploaded +[0-9a-f]{32} +97\.7 KiB$", ended.err, re.MULTILINE)
+    assert "2 files: 2 uploaded; 196 KiB sent in" in ended.err
+
+
+def test_a_list_from_standard_input_is_sent(stream: Served) -> None:
+    names = several(stream, 2)
+    ended = subprocess.run(
+        [*COMMAND, "send", "-q", "-0", "--files-from", "-"],
+        cwd=stream.folder, input="\0".join([*names, ""]).encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    assert len(ended.stdout.split()) == len(stream.videos()) == 2
+
+
+def test_a_manifest_spares_what_was_sent_and_does_what_is_missing(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = several(stream, 3)
+    ran("send", "--manifest", "sent.csv", *names[:2])
+    stream.ledger.asked.clear()
+    # Another machine: it has the manifest and no journal.
+    monkeypatch.setenv("CFUPLOAD_STATE_DIR", str(stream.folder / "elsewhere"))
+    document = ran("send", "--json", "--manifest", "sent.csv", *names).document
+    outcomes = [upload["outcome"] for upload in document["uploads"]]
+    assert outcomes == ["already", "already", "uploaded"]
+    assert stream.methods() == ["POST", "PATCH", "GET"]
+    assert len((stream.folder / "sent.csv").read_text().splitlines()) == 4
+
+
+def test_a_manifest_on_a_full_disk_starts_no_more_files(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = several(stream, 3)
+    honest, disk = os.fsync, (stream.folder / "sent.csv")
+
+    def full(descriptor: int) -> None:
+        if disk.exists() and os.path.samestat(os.fstat(descriptor), disk.stat()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        honest(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    ended = ran("send", "--json", "-j", "1", "--manifest", "sent.csv", *names)
+    outcomes = [upload["outcome"] for upload in ended.document["uploads"]]
+    assert (ended.code, outcomes) == (2, ["uploaded", "skipped", "skipped"])
+    assert "No space left" in ended.document["error"]["message"]
+
+
+def test_a_dry_run_asks_nobody_and_creates_nothing(ran: Ran, stream: Served) -> None:
+    names = several(stream, 2)
+    (stream.folder / "no.mp4").write_bytes(b"no video")
+    ended = ran("send", "-n", "--json", "no.mp4", *names)
+    assert ended.code == 4
+    assert [upload.get("plan", "")[:12] for upload in ended.document["uploads"]] == [
+        "", "would upload", "would upload",
+    ]  # fmt: skip
+    assert stream.methods() == []
+    assert not (stream.folder / "state" / "journal.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "No file is named"),
+        (("-0", "a.mp4"), "-0 is for a list"),
+        (("--files-from", "none.txt"), "cannot be read"),
+        (("--files-from", "empty.txt"), "is empty"),
+        (("--name", "x", "a.mp4", "b.mp4"), "--name is for one file"),
+        (("-j", "0", "a.mp4"), "'-j'"),
+        (("--bwlimit", "fast", "a.mp4"), "is no size"),
+        (("--manifest", "other.csv", "a.mp4"), "is no manifest of cfupload"),
+    ],
+)
+def test_wrong_use_of_a_batch_is_one_line_and_a_hint(
+    ran: Ran, stream: Served, arguments: tuple[str, ...], words: str
+) -> None:
+    (stream.folder / "empty.txt").write_text("")
+    (stream.folder / "other.csv").write_text("name,size\nx,1\n")
+    ended = ran("send", *arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert len(ended.err.splitlines()) == 2
+    assert stream.methods() == []
+
+
+def test_an_interrupted_batch_leaves_nothing_and_begins_nothing_more(stream: Served) -> None:
+    names = [stream.file(f"{number}.mp4", 6 * MIB).name for number in range(4)]
+    stream.proxy.limit_rate(2 * MIB)
+    process = stream.start("send", "-q", "-j", "2", *names)
+    stream.wait_until(lambda: len(stream.videos()) == 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    assert stream.videos() == []
+    assert stream.journal() == []
+
+
+def test_a_killed_batch_is_finished_by_the_same_command(stream: Served) -> None:
+    names = [stream.file(f"{number}.mp4", 3 * MIB).name for number in range(4)]
+    stream.proxy.limit_rate(4 * MIB)
+    process = stream.start("send", "-q", "-j", "2", "--manifest", "sent.csv", *names)
+    stream.wait_until(lambda: len(stream.videos()) == 3)
+    process.kill()
+    process.communicate()
+    stream.proxy.break_connections()
+    stream.proxy.limit_rate(None)
+    ended = stream.run("send", "-q", "-j", "2", "--manifest", "sent.csv", *names)
+    assert ended.code == 0, ended.err
+    assert sorted(ended.out.split()) == sorted(video["uid"] for video in stream.videos())
+    assert len(stream.videos()) == 4
+    assert "pendingupload" not in stream.states()

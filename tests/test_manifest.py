@@ -153,3 +153,9 @@ def test_a_name_that_is_no_unicode_is_found_again(path: Path, tmp_path: Path) ->
     with closing(Manifest(path, TARGET)) as manifest:
         manifest.record(sent(video), time.time(), time.time())
     assert done(path, video) is not None
+
+
+def test_a_device_is_no_manifest(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UsageProblem, match="no regular file"):
+        Manifest(path, TARGET)

@@ -124,7 +124,7 @@ LAWS_1_2 = (
     ),
     Removal(
         "2.13", "and again after a 413", "onefile.py",
-        "                if settle_watches(self.session, self.key):\n",
+        "                if settle_watches(self.session, self.key, at_once=True):\n",
         "                if False:\n",
     ),
     Removal(
