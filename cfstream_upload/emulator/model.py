@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import fields
-from .access import Access
+from .access import Access, Validity
 from .editing import read_edit
 from .envelopes import (
     BAD_REQUEST,
@@ -46,8 +46,9 @@ class Stream:
     """The service for one account. Safe to use from several threads.
 
     ``data`` is the folder that keeps videos beyond this process; None keeps lengths and digests
-    in memory. ``now`` gives seconds since 1970, ``new_uid`` 32 hex digits, ``minutes_limit`` is
-    the storage bought, ``rate_limit`` the calls allowed in five minutes (None: any number).
+    in memory. ``now`` gives seconds since 1970, ``new_uid`` 32 hex digits, ``validity`` is that of
+    both tokens, ``minutes_limit`` the storage bought, ``rate_limit`` the calls allowed in five
+    minutes (None: any number).
 
     Upload URLs begin with ``upload_base`` (``http://host:port``, no slash at the end), or, while
     it is None, with the host that the create request was sent to. It may be set at any time.
@@ -60,6 +61,7 @@ class Stream:
         account: str | None = None,
         token: str | None = None,
         read_only_token: str | None = None,
+        validity: Validity | None = None,
         now: Callable[[], float] = time.time,
         new_uid: Callable[[], str] = lambda: secrets.token_hex(16),
         switches: Switches | None = None,
@@ -72,7 +74,9 @@ class Stream:
         self.token = token or secrets.token_urlsafe(30)
         self.switches = switches or Switches()
         self.upload_base = upload_base
-        self._access = Access(self.account, self.token, read_only_token, self.switches)
+        self._access = Access(
+            self.account, self.token, read_only_token, self.switches, validity or Validity()
+        )
         self._now = now
         self._new_uid = new_uid
         self._minutes_limit = minutes_limit
@@ -123,13 +127,13 @@ class Stream:
         if route.account is not None:
             if "authorization" not in request.headers:
                 raise self._uploads.refused(400, "this upload URL needs the token")
-            self._access.check(request, route)
+            self._access.check(request, route, self._now())
         return self._uploads.begin(request, route.uid, direct_user=route.account is None)
 
     def _answer(self, request: Request, route: Route, body: bytes) -> Reply:
         if route.kind == "unknown":
             raise no_route(request.path.removeprefix(API))
-        self._access.check(request, route)
+        self._access.check(request, route, self._now())
         self._rate.count(self._now())
         match route.kind, request.method:
             case "videos", "GET":
@@ -146,7 +150,7 @@ class Stream:
             case "storage", "GET":
                 return self._storage(dict(request.pairs()).get("creator"))
             case (("verify-user" | "verify-account"), "GET"):
-                return self._access.verified(route)
+                return self._access.verified(route, self._now())
         raise Refused(failure(405, 7001, f"Method {request.method} not available for that URI."))
 
     def _create(self, request: Request) -> Reply:

@@ -6,9 +6,11 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cfstream_upload.emulator.access import Validity
 from cfstream_upload.emulator.containers import is_video
 from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.emulator.model import Stream
@@ -25,6 +27,7 @@ from emulator.driving import (
     document,
     in_process,
     metadata,
+    result,
     uids,
     video_bytes,
 )
@@ -111,6 +114,47 @@ def test_a_read_only_token_reads_and_changes_nothing(clock: Clock) -> None:
     driver.token = "ro"
     assert driver.listed() == [uid]
     assert driver.post(10).status == driver.delete(uid).status == 403
+
+
+def test_an_edit_of_an_absent_video_tells_a_token_that_may_edit_from_one_that_may_not(
+    clock: Clock,
+) -> None:
+    driver = in_process(Stream(account=ACCOUNT, token=TOKEN, read_only_token="ro", now=clock))
+    reply = driver.edit("c" * 32, {})
+    assert (reply.status, code(reply)) == (404, 10003)
+    driver.token = "ro"
+    reply = driver.edit("c" * 32, {})
+    assert (reply.status, code(reply)) == (403, 10000)
+
+
+def verified(driver: Driver) -> dict[str, object]:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    path = "/client/v4/user/tokens/verify"
+    return result(driver.send(Request("GET", path, headers=headers)))
+
+
+def test_a_token_that_ends_says_when_and_lets_nobody_in_afterwards(clock: Clock) -> None:
+    validity = Validity(expires_on=clock.time + 60)
+    driver = in_process(Stream(account=ACCOUNT, token=TOKEN, validity=validity, now=clock))
+    assert driver.listed() == []
+    assert verified(driver)["status"] == "active"
+    assert verified(driver)["expires_on"] == "2027-01-15T08:01:00.000000000Z"
+    clock.pass_by(60)
+    assert verified(driver)["status"] == "expired"
+    assert driver.api("GET").status == driver.post(10).status == 401
+
+
+@pytest.mark.parametrize(
+    ("validity", "status"),
+    [({"disabled": True}, "disabled"), ({"not_before": 1_900_000_000.0}, "active")],
+)
+def test_a_token_that_is_not_in_force_lets_nobody_in(
+    clock: Clock, validity: dict[str, Any], status: str
+) -> None:
+    stream = Stream(account=ACCOUNT, token=TOKEN, validity=Validity(**validity), now=clock)
+    driver = in_process(stream)
+    assert verified(driver)["status"] == status
+    assert driver.api("GET").status == 401
 
 
 @pytest.mark.parametrize(
