@@ -7,26 +7,29 @@ stand. A message never quotes a value that may be a secret pasted into the wrong
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from cfstream_upload import credentials, profiles
 from cfstream_upload.attempt import is_label, is_uid
 from cfstream_upload.credentials import Secret
-from cfstream_upload.errors import ConfigProblem, UsageProblem
+from cfstream_upload.errors import CfuploadError, ConfigProblem, UsageProblem
 from cfstream_upload.origins import APP, Found, Layers, config_path, expanded
 from cfstream_upload.profiles import DEFAULT_PROFILE, KEYS
 
 __all__ = [
     "DEFAULT_BASE",
     "KEYS",
+    "Examined",
     "Secret",
     "Setting",
     "Settings",
     "config_path",
+    "examine",
     "explain",
+    "no_settings",
     "resolve",
     "set_value",
 ]
@@ -66,6 +69,22 @@ class Setting:
     origin: str
 
 
+@dataclass(frozen=True)
+class Examined:
+    """The settings as far as they are sound, and by name what is wrong with the others.
+
+    What is missing or wrong is empty in ``settings``, ``base`` too. ``shown`` is as `explain` has
+    it.
+    """
+
+    settings: Settings
+    problems: Mapping[str, CfuploadError]
+    shown: tuple[Setting, ...] = ()
+
+
+_T = TypeVar("_T")
+
+
 def resolve(
     flags: Mapping[str, object],
     environ: Mapping[str, str],
@@ -82,12 +101,6 @@ def resolve(
     layers = Layers(flags, environ)
     account, token = layers.find(*_ACCOUNT), layers.find(*_TOKEN)
     base = _base(layers)
-    warnings = list(layers.file.warnings)
-    warnings += [
-        f"{found.origin} is an old name: use CLOUDFLARE_{found.origin.removeprefix('CF_')}"
-        for found in (account, token)
-        if found and found.name.startswith("old_")
-    ]
     return Settings(
         base=base,
         account=_account(account, environ, need=need_account),
@@ -97,7 +110,58 @@ def resolve(
         host_id=_host_id(layers),
         ca_cert=_ca_cert(layers) if need_account else None,
         proxy=_proxy(layers, base) if need_account else None,
-        warnings=tuple(warnings),
+        warnings=_warnings(layers),
+    )
+
+
+def examine(flags: Mapping[str, object], environ: Mapping[str, str]) -> Examined:
+    """The settings with every problem that `resolve` would raise one after the other.
+
+    Where the config file cannot be read, only the state directory is known.
+    """
+    problems: dict[str, CfuploadError] = {}
+
+    def tried(name: str, judge: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return judge()
+        except CfuploadError as problem:
+            problems[name] = problem
+            return otherwise
+
+    layers = tried("config", lambda: Layers(flags, environ), None)
+    if layers is None:
+        return Examined(no_settings(environ), problems)
+    base = tried("base", lambda: _base(layers), "")
+    account = layers.find(*_ACCOUNT)
+    settings = Settings(
+        base=base,
+        account=tried("account", lambda: _account(account, environ, need=True), ""),
+        token=tried("token", lambda: _token(layers.find(*_TOKEN), layers), Secret("")),
+        state_dir=_state_dir(layers),
+        label=tried("label", lambda: _label(layers), ""),
+        host_id=tried("host_id", lambda: _host_id(layers), None),
+        ca_cert=tried("ca_cert", lambda: _ca_cert(layers), None),
+        proxy=tried("proxy", lambda: _proxy(layers, base or DEFAULT_BASE), None),
+        warnings=_warnings(layers),
+    )
+    return Examined(settings, problems, tuple(_explained(layers)))
+
+
+def no_settings(environ: Mapping[str, str]) -> Settings:
+    """Empty settings but for the state directory, which no config file has a say in."""
+    apart = Layers({}, {**environ, "CFUPLOAD_CONFIG": os.devnull, "CFUPLOAD_PROFILE": ""})
+    return Settings("", "", Secret(""), _state_dir(apart), "", None, None, None)
+
+
+def _warnings(layers: Layers) -> tuple[str, ...]:
+    found = [layers.find(*_ACCOUNT), layers.find(*_TOKEN)]
+    return (
+        *layers.file.warnings,
+        *(
+            f"{one.origin} is an old name: use CLOUDFLARE_{one.origin.removeprefix('CF_')}"
+            for one in found
+            if one and one.name.startswith("old_")
+        ),
     )
 
 
@@ -107,7 +171,10 @@ def explain(flags: Mapping[str, object], environ: Mapping[str, str]) -> list[Set
     No token file is read and no token command run. Raises `ConfigProblem` where the config file
     itself cannot be read.
     """
-    layers = Layers(flags, environ)
+    return _explained(Layers(flags, environ))
+
+
+def _explained(layers: Layers) -> list[Setting]:
     rows: list[Setting] = []
 
     def add(name: str, found: Found | None, default: str = "") -> None:

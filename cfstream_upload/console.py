@@ -187,6 +187,11 @@ class Console:
         """Write one JSON document to stdout."""
         self._write_out(self._json(content, indent=2) + "\n")
 
+    @property
+    def columns(self) -> int | None:
+        """The width of the terminal that stdout is; None where it is none."""
+        return self._out.size()[0] if self._out.isatty() else None
+
     def line(self, text: str) -> None:
         """Write one line of data to stdout."""
         self._write_out(self._clean(text) + "\n")

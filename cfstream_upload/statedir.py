@@ -38,7 +38,36 @@ def prepare_folder(folder: Path) -> None:
         )
     if sys.platform != "win32":
         _check_owner(folder, status)
-    kind = _file_system(folder)
+    _refuse_remote(folder, folder)
+
+
+def check_folder(folder: Path) -> bool:
+    """Whether ``folder`` is there; if not, that it could be made. Nothing is made.
+
+    Raises `JournalProblem` where `prepare_folder` would.
+    """
+    if os.path.lexists(folder):
+        prepare_folder(folder)
+        return True
+    place = existing_above(folder)
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise JournalProblem(
+            f"The state directory {folder} cannot be made: {place} is not yours to write",
+            "Choose another with CFUPLOAD_STATE_DIR.",
+        )
+    _refuse_remote(folder, place)
+    return False
+
+
+def existing_above(folder: Path) -> Path:
+    """``folder`` itself or the nearest folder above it that is there."""
+    places = (folder, *folder.parents)
+    # Not Path.exists, which raises for what is behind a locked folder.
+    return next((place for place in places if os.path.exists(place)), folder)  # noqa: PTH110
+
+
+def _refuse_remote(folder: Path, place: Path) -> None:
+    kind = file_system(place)
     if kind in _NETWORK:
         raise JournalProblem(
             f"The state directory {folder} is on a network file system ({kind})",
@@ -68,7 +97,7 @@ def _check_owner(folder: Path, status: os.stat_result) -> None:
         folder.chmod(0o700)
 
 
-def _file_system(folder: Path) -> str:
+def file_system(folder: Path) -> str:
     """The type of the file system below ``folder``, where the kernel says; else ""."""
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()

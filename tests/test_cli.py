@@ -356,7 +356,7 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
 def test_every_command_has_help_with_two_examples(capfd: pytest.CaptureFixture[str]) -> None:
     for command in (
         ["send"], ["cleanup"], ["status"], ["list"], ["get"], ["delete"], ["emulator"], ["demo"],
-        ["config", "show"], ["config", "set"], ["config", "path"], ["help"],
+        ["config", "show"], ["config", "set"], ["config", "path"], ["doctor"], ["help"],
     ):  # fmt: skip
         assert run([*command, "--help"]) == 0
         shown = capfd.readouterr().out

@@ -485,7 +485,7 @@ def test_a_link_in_place_of_the_directory_or_the_file_is_refused(
 
 
 def test_a_network_file_system_is_refused(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfstream_upload.statedir._file_system", lambda folder: "nfs4")
+    monkeypatch.setattr("cfstream_upload.statedir.file_system", lambda folder: "nfs4")
     with pytest.raises(JournalProblem, match="network file system"):
         opened()
 

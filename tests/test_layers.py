@@ -21,6 +21,8 @@ PURE = {
     "envelope": {"attempt", "outcome"},
     "video": {"attempt", "errors"},
     "verdicts": {"attempt", "errors"},
+    "checks": {"errors", "units"},
+    "apichecks": {"attempt", "checks", "envelope", "units", "video"},
     "events": set(),
     "result": {"errors"},
     "safetext": set(),
@@ -38,6 +40,7 @@ EFFECTS = {
     "addresses": {"patience"},
     "wire": {"addresses", "patience", "sockets"},
     "stream": {"attempt", "envelope", "outcome", "video", "wire"},
+    "enquiries": {"apichecks", "envelope", "wire"},
     "tus": {"attempt", "envelope", "errors", "outcome", "throttle", "wire"},
     "statedir": {"attempt", "errors"},
     "journal": {"attempt", "errors", "statedir"},
@@ -77,6 +80,10 @@ CONDUCTORS = {
         "verdicts", "video",
     },
     "removing": {"errors", "outcome", "session", "stream"},
+    "doctor": {
+        "apichecks", "attempt", "checks", "config", "enquiries", "errors", "journal", "lock",
+        "session", "source", "statedir", "sweeping", "video", "wire",
+    },
     "rebuilding": {
         "attempt", "errors", "journal", "session", "statedir", "stream", "sweeping", "video",
     },
