@@ -154,7 +154,7 @@ def account(listed: Heard, name: str, *, in_force: bool) -> Check:
     answer = listed.answer
     if isinstance(listed.result, list):
         return fine("account", f"the videos of {name} can be listed")
-    if answer is None or not answer.envelope or answer.status >= 500 or answer.status == _RATE:
+    if answer is None or not answer.envelope or answer.success or not _is_no(answer.status):
         return failed("account", f"the videos cannot be listed: {listed.said}", _WAIT, 6)
     if answer.status == 404 or answer.code in (7000, 7003):
         words = f"Cloudflare knows no account {name}: {listed.said}"
@@ -169,6 +169,10 @@ def account(listed: Heard, name: str, *, in_force: bool) -> Check:
         words = f"the token is good, but has no Stream permission on {name}: {listed.said}"
         return failed("account", words, _GIVE_EDIT, 3)
     return failed("account", f"the list is refused: {listed.said}", "Read the message.", 5)
+
+
+def _is_no(status: int) -> bool:
+    return 400 <= status < 500 and status not in (408, _RATE)
 
 
 def permission(edited: Heard) -> Check:
