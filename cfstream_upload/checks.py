@@ -100,9 +100,9 @@ def settings(
     ``shown`` is name to masked value and origin, ``problems`` as `config.examine` has them.
     """
     parts = []
-    for name, label in _NAMED.items():
+    for name, problem, label in _NAMED:
         value, origin = shown.get(name, ("", "not set"))
-        if origin != "not set" and label not in problems:
+        if origin != "not set" and problem not in problems:
             value = "" if label == "token" else f" {value}"
             parts.append(f"{label}{value} ({origin})")
     made = [refused("settings", error) for error in problems.values()]
@@ -110,7 +110,11 @@ def settings(
     return [fine("settings", ", ".join(parts)), *made] if parts else made
 
 
-_NAMED = {"api_token": "token", "account_id": "account", "api_base_url": "base"}
+_NAMED = (
+    ("api_token", "token", "token"),
+    ("account_id", "account", "account"),
+    ("api_base_url", "base", "API"),
+)
 
 
 def proxy(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cfstream_upload.config import Examined
 
 _INDENT = 18
-_NARROWEST = 60
+_NARROW = 60
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,12 +91,12 @@ def _lines(check: Check, columns: int | None) -> list[str]:
 
     advice = f" -> {check.advice}" if check.advice else ""
     line = safe(f"{MARKS[check.status]:<4}  {check.name:<10}  {check.found}{advice}", 2000)
-    if columns is None or columns < _NARROWEST:
+    if columns is None:
         return [line]
     return textwrap.wrap(
         line,
         columns,
-        subsequent_indent=" " * _INDENT,
+        subsequent_indent=" " * (_INDENT if columns >= _NARROW else 6),
         break_long_words=False,
         break_on_hyphens=False,
     )
