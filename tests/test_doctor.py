@@ -736,6 +736,72 @@ def _named(document: Any, name: str) -> dict[str, str]:  # noqa: ANN401  # JSON
     return found
 
 
+def _other_token(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "some-other-token")
+
+
+def _other_account(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "c" * 32)
+
+
+def _no_token(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
+
+
+def _cut_file(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    _cut_off(stream.folder / "big.mp4")
+
+
+def _journal_in_a_file(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stream.folder / "state").write_text("")
+
+
+def _full_account(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream.model, "_minutes_limit", 0)
+
+
+def _unreached(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", f"http://127.0.0.1:{_closed()}/client/v4")
+
+
+def _closed() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (_other_token, 3), (_other_account, 3), (_no_token, 3), (_cut_file, 4),
+        (_journal_in_a_file, 10), (_full_account, 5), (_unreached, 6),
+    ],
+)  # fmt: skip
+def test_it_ends_as_send_would(
+    ran: Ran,
+    stream: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Served, pytest.MonkeyPatch], None],
+    code: int,
+) -> None:
+    path = str(stream.file(size=60_000))
+    spoil(stream, monkeypatch)
+    assert ran("doctor", "-q", path).code == code
+    assert "DELETE" not in stream.methods()
+    assert ran("send", "-q", "--retries", "0", path).code == code
+
+
+def test_a_token_that_a_server_repeats_is_masked(ran: Ran, stream: Served) -> None:
+    token = stream.environment["CLOUDFLARE_API_TOKEN"]
+    document = {"success": False, "errors": [{"code": 1, "message": f"bad {token}"}]}
+    stream.strike(Fault(Answer(403, {}, json.dumps(document).encode()), times=None))
+    for form in ([], ["--json"], ["--ndjson"]):
+        ended = ran("doctor", *form)
+        assert ended.code == 3
+        assert "bad ***" in ended.out
+        assert token not in ended.out + ended.err
+
+
 # --- as a process --------------------------------------------------------------------------------
 
 
@@ -762,9 +828,7 @@ def test_a_token_that_can_only_read_is_named_before_the_first_create(
 def test_without_a_network_and_with_a_damaged_journal_it_says_both(
     stream: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", f"http://127.0.0.1:{port}/client/v4")
+    _unreached(stream, monkeypatch)
     (stream.folder / "state").mkdir(mode=0o700)
     (stream.folder / "state" / "journal.db").write_text("no journal at all" * 100)
     ended = stream.run("doctor", "--json")
