@@ -34,10 +34,10 @@ def doctor(
         typer.Argument(metavar="FILE", readable=False, help="Videos to look at too."),
     ] = None,
 ) -> int:
-    """Check everything that an upload needs; nothing is created, changed or deleted.
+    """Check everything that an upload needs, before anything is created on Stream.
 
-    Settings, journal, files, proxy, network, token, account, permission, storage and clock, one
-    line each. Exits 0 where nothing failed, else as send would.
+    Settings, journal, files, proxy, network, token, account, permission, storage, pending uploads
+    and clock: one line each, with what to do. Exits 0 where nothing failed, else as send would.
 
     Examples:
 
