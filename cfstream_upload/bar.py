@@ -21,6 +21,7 @@ _NARROWEST_BAR = 8
 _FULL = ("━", "╍", "─")
 _ASCII = ("#", "=", "-")
 _GONE = (Phase.DELETING, Phase.DELETED)
+_CALM = (Phase.READING, Phase.STARTING, Phase.CONFIRMING, Phase.WAITING)
 
 
 class _Screen(Console):
@@ -141,7 +142,7 @@ class Bar:
 
     def _detail(self, meter: Meter, now: float, width: int) -> Text:
         if state := meter.state(now):
-            calm = meter.phase in (Phase.STARTING, Phase.CONFIRMING) and not meter.waits(now)
+            calm = meter.phase in _CALM and not meter.waits(now)
             return _row(f"  {self._clean(state)}", width, "" if calm else "yellow")
         return self._numbers(meter.numbers(now), width)
 

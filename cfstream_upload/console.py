@@ -133,7 +133,7 @@ class Console:
         """Tell of ``event`` whoever is to hear of it. Never raises for a broken stream."""
         with self._lock:
             now = self._clock()
-            if isinstance(event, events.Started | events.Resumed):
+            if isinstance(event, events.Started | events.Resumed | events.Reading):
                 self._running.setdefault(event.file, Meter(event.file, event.size))
                 self._start_ticker()
             meter = self._running.get(event.file)

@@ -5,7 +5,7 @@ Sizes are bytes, times seconds. Texts may hold file names and server words as th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -64,6 +64,54 @@ class Confirming:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """The whole file is read for its digest, before anything is sent; ``read`` bytes were."""
+
+    file: str
+    read: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The video is on Stream and recorded, and is waited for from now on.
+
+    ``document`` is the file's result so far, as scripts are shown it.
+    """
+
+    file: str
+    uid: str
+    document: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A video that is waited for was looked at; ``file`` is ``""`` where only its UID is known.
+
+    ``percent`` of it is encoded, None where Stream does not say; ``news``: worth a line.
+    """
+
+    file: str
+    uid: str
+    state: str
+    percent: float | None
+    until: str
+    news: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A video is as far as was waited for, after ``seconds``; ``file`` as in `Waiting`."""
+
+    file: str
+    uid: str
+    state: str
+    percent: float | None
+    until: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CleaningUp:
     """An upload failed (``message``) or is not wanted; it is being deleted."""
 
@@ -104,6 +152,10 @@ Event = (
     | Progress
     | Retrying
     | Confirming
+    | Reading
+    | Uploaded
+    | Waiting
+    | Ready
     | CleaningUp
     | Deleted
     | CleanedUp

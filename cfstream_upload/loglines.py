@@ -38,9 +38,13 @@ def log_lines(event: events.Event, name: str, *, bar: bool) -> list[tuple[Level,
             return [(Level.USUAL, f"{name}: resumed at {done} % ({amount})")]
         case events.Retrying():
             when = f"retrying in {human_time(event.seconds)}"
-            return [(beside_bar, f"{name}: {when}: {event.message}")]
+            words = f"{when}: {event.message}"
+            # Without a file there is no bar to show it.
+            return [(beside_bar, f"{name}: {words}") if name else (Level.USUAL, words)]
         case events.Confirming():
             return [(Level.VERBOSE, f"{name}: every byte is sent, asking for {event.uid}")]
+        case events.Uploaded() | events.Waiting() | events.Ready():
+            return [_arrival_line(event, name or event.uid)]
         case events.Notice():
             return [(Level.USUAL, f"{name}: {event.message}" if name else event.message)]
         case events.CleaningUp():
@@ -55,8 +59,27 @@ def log_lines(event: events.Event, name: str, *, bar: bool) -> list[tuple[Level,
                 (Level.ALWAYS, f"Cleaned up failed upload from journal: {event.attempt}"),
                 (Level.ALWAYS, f"Successfully cleaned up failed upload: {event.uid}"),
             ]
-        case events.Progress():
+        case events.Progress() | events.Reading():
             return []
+
+
+def _arrival_line(
+    event: events.Uploaded | events.Waiting | events.Ready, name: str
+) -> tuple[Level, str]:
+    match event:
+        case events.Uploaded():
+            return Level.USUAL, f"{name}: on Stream as {event.uid}"
+        case events.Waiting():
+            level = Level.USUAL if event.news else Level.VERBOSE
+            far = encoded_so_far(event.state, event.percent)
+            return level, f"{name}: {far}, waiting until {event.until}"
+        case events.Ready():
+            return Level.USUAL, f"{name}: {event.until} after {human_time(event.seconds)}"
+
+
+def encoded_so_far(state: str, percent: float | None) -> str:
+    """Stream's state of a video, and how much of it is encoded."""
+    return state if percent is None else f"{state}, {int(percent)} % encoded"
 
 
 def progress_line(name: str, meter: Meter, now: float) -> str:

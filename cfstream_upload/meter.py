@@ -27,9 +27,11 @@ _MARK_EVERY = 0.5
 class Phase(Enum):
     """What is being done for the file."""
 
+    READING = "reading"
     STARTING = "starting"
     SENDING = "sending"
     CONFIRMING = "confirming"
+    WAITING = "waiting"
     DELETING = "deleting"
     DELETED = "deleted"
 
@@ -68,6 +70,13 @@ class Meter:
                 self._move_to(event.acknowledged, event.sent, now)
             case events.Retrying():
                 self.retry_at, self.retry_words = now + event.seconds, event.message
+            case events.Reading():
+                self.phase = Phase.READING
+                self.words = f"{100 * event.read // event.size if event.size else 0} %"
+            case events.Waiting():
+                share = "" if event.percent is None else f" {int(event.percent)} %"
+                self.phase = Phase.WAITING
+                self.words = f"{event.state}{share}, waiting until {event.until}"
             case events.Confirming():
                 self.phase = Phase.CONFIRMING
             case events.CleaningUp():
@@ -142,8 +151,12 @@ class Meter:
         if silence := self.stalled_for(now):
             return f"no bytes for {human_time(silence)}"
         match self.phase:
+            case Phase.READING:
+                return f"reading the whole file first, {self.words}"
             case Phase.STARTING:
                 return "starting"
+            case Phase.WAITING:
+                return f"on Stream: {self.words}"
             case Phase.CONFIRMING:
                 return "every byte is sent, waiting for Stream to confirm"
             case Phase.DELETING:

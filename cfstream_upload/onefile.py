@@ -7,6 +7,7 @@ uploads come before receipts, a receipt before a new video.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -21,11 +22,13 @@ from cfstream_upload.errors import (
     NotConfirmed,
     UsageProblem,
 )
+from cfstream_upload.existing import digest_of, find_existing
 from cfstream_upload.session import Session
 from cfstream_upload.source import Source
 from cfstream_upload.transfer import Carriage
 from cfstream_upload.verdicts import RENEWABLE, error_of
-from cfstream_upload.video import VideoOptions, differing
+from cfstream_upload.video import Video, VideoOptions, differing
+from cfstream_upload.waiting import Goal
 
 MOST_BEGUN = 3
 """New videos that one run may begin for a file: each only after the one before is proven gone."""
@@ -35,11 +38,17 @@ MOST_UNANSWERED = 2
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How files are to be sent: create options, the marker's label, a second video on purpose."""
+    """How files are to be sent: create options, the marker's label, a second video on purpose.
+
+    ``skip_existing``: look for a video of the same bytes first; ``wait``: how far a video is to
+    get before its file is done with.
+    """
 
     options: VideoOptions = field(default_factory=VideoOptions)
     label: str = ""
     again: bool = False
+    skip_existing: bool = False
+    wait: Goal = field(default_factory=Goal)
 
 
 @dataclass
@@ -48,7 +57,8 @@ class OneFile:
 
     ``prototype`` is what any attempt to send it would look like, ``duration`` the seconds of
     storage to reserve. ``carriage`` is the last attempt that was carried for it, ``begun`` counts
-    the videos that this run created, ``retries`` the tries without progress.
+    the videos that this run created, ``retries`` the tries without progress. ``existing`` is a
+    video that somebody made of the same bytes, ``digest`` theirs where the file was read for it.
     """
 
     session: Session
@@ -61,6 +71,8 @@ class OneFile:
     carriage: Carriage | None = field(default=None, init=False)
     begun: int = field(default=0, init=False)
     retries: int = field(default=0, init=False)
+    existing: Video | None = field(default=None, init=False)
+    digest: str | None = field(default=None, init=False)
 
     def rows(self) -> list[Attempt]:
         """The journal's rows of this file, by device and inode or by path."""
@@ -82,7 +94,20 @@ class OneFile:
         if receipt := self._receipt():
             # A death may have come between the row and the word.
             return receipt if receipt.told else self._told(receipt), "already"
+        if self.wishes.skip_existing and (found := self._found_existing()):
+            return found, "already"
+        self.wishes.options.check_times(self.session.api.date or time.time())
         return self._told(self._begin()), "uploaded"
+
+    def _found_existing(self) -> Attempt | None:
+        """What stands for a video that was made of these bytes; it is never recorded."""
+        self.digest = digest_of(self.session, self.path, self.source)
+        size = self.source.size
+        self.existing = find_existing(self.session, self.path, self.digest, size)
+        if self.existing is None:
+            return None
+        self.carriage = None
+        return replace(self.prototype, uid=self.existing.uid)
 
     def _pay_debts(self) -> None:
         """Law 8: debts of the file first; while one with a UID stands, nothing new is created."""
@@ -187,7 +212,9 @@ class OneFile:
             attempt = self._ready(self.session.journal.record(attempt))
             self.begun += 1
             name = self.source.path.rpartition(os.sep)[2]
-            metadata = self.wishes.options.metadata(attempt.marker, name, self.duration)
+            metadata = self.wishes.options.metadata(
+                attempt.marker, name, self.duration, self.digest
+            )
             done = self._carry(attempt, metadata)
             failure = done.now.failure
             if done.now.verdict is Verdict.STORED:
@@ -252,6 +279,10 @@ class OneFile:
         stray = reason in RENEWABLE or done.doomed == Reason.STRAY.value
         if done.stage is Stage.GONE and stray:
             self._raise_interruption(done)
+        seen = self.carriage.seen if self.carriage else None
+        if done.now.verdict is Verdict.UNPROCESSED and seen and not done.now.failure:
+            # A receipt: why Stream could not process it was learned just now.
+            done = done.knows(failure=Failure(Reason.PROCESSING, seen.detail or "no reason given"))
         error = error_of(done)
         if error is not None:
             raise error

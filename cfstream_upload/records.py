@@ -22,7 +22,7 @@ def as_json(content: object, change: Callable[[str], str], indent: int | None = 
 
 def described(event: events.Event, meter: Meter | None, now: float) -> dict[str, object] | None:
     """``event`` as the fields that scripts know; None for what they are not told."""
-    file = event.file
+    file = event.file or None
     match event:
         case events.Started():
             return {"message_type": "started", "file": file, "total_bytes": event.size}
@@ -43,6 +43,14 @@ def described(event: events.Event, meter: Meter | None, now: float) -> dict[str,
             return {
                 "message_type": "retrying", "file": file, "message": event.message,
                 "tries": event.tries, "seconds": round(event.seconds, 3),
+            }  # fmt: skip
+        case events.Uploaded():
+            return {"message_type": "uploaded", **event.document}
+        case events.Ready():
+            return {
+                "message_type": "ready", "file": file, "uid": event.uid,
+                "state": event.state, "percent": event.percent, "until": event.until,
+                "seconds": round(event.seconds, 3),
             }  # fmt: skip
         case events.CleaningUp():
             return {

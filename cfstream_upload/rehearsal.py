@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from cfstream_upload.attempt import Attempt, Stage
@@ -21,9 +22,12 @@ def rehearse(session: Session, path: str, wishes: Wishes) -> Result:
         with Source.open(path) as source:
             container = source.probe()
             require_video(container)
+            wishes.options.check_duration(container.duration)
             ours = prototype_of(session, source, wishes)
             result = Result(path, "skipped", size=source.size)
             uid, plan = _plan(session, ours, wishes)
+            if uid is None:
+                wishes.options.check_times(time.time())
             seconds = wishes.options.max_duration_seconds or reserved_seconds(container.duration)
     except CfuploadError as error:
         return Result(path, "failed", uid=error.uid, exit_code=error.exit_code, error=error)
@@ -50,7 +54,8 @@ def _plan(session: Session, ours: Attempt, wishes: Wishes) -> tuple[str | None, 
     receipt = _receipt(rows, ours, wishes)
     if receipt is not None:
         return receipt.uid, f"{first}already sent as {receipt.uid}"
-    return None, f"{first}would upload"
+    look = "look for a video of the same bytes, or else " if wishes.skip_existing else ""
+    return None, f"{first}would {look}upload"
 
 
 def _receipt(rows: list[Attempt], ours: Attempt, wishes: Wishes) -> Attempt | None:

@@ -14,7 +14,8 @@ class Result:
     """One file's end. ``size`` and ``sent`` are bytes, ``seconds`` wall time.
 
     ``outcome``: uploaded, resumed, already, failed, interrupted or skipped. ``cleanup``: none,
-    confirmed, pending or kept. ``error`` is set where ``exit_code`` is not 0.
+    confirmed, pending or kept. ``error`` is set where ``exit_code`` is not 0. ``waited``: the video
+    was sent, recorded and told of, and then waited for, whatever came of that.
     """
 
     file: str
@@ -33,6 +34,7 @@ class Result:
     links: Mapping[str, str | None] = field(default_factory=dict)
     plan: str | None = None
     """Of a dry run: what would be done."""
+    waited: bool = False
 
     def document(self) -> dict[str, Any]:
         """This result as the JSON of ``send --json`` shows it."""

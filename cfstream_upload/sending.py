@@ -23,8 +23,9 @@ from cfstream_upload.result import Result
 from cfstream_upload.session import Session
 from cfstream_upload.source import Source, require_video
 from cfstream_upload.video import VideoOptions, reserved_seconds
+from cfstream_upload.waiting import Goal, Vigil, wait_for_sent
 
-__all__ = ["Sending", "Wishes", "send"]
+__all__ = ["Goal", "Sending", "Wishes", "send"]
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Sending:
         except CfuploadError as error:
             result = self._failed(error)
         else:
-            result = self._succeeded(attempt, outcome)
+            result = self._waited_for(self._succeeded(attempt, outcome), started)
         return replace(result, seconds=round(time.monotonic() - started, 3))
 
     # --- results ---------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ class Sending:
     def _succeeded(self, attempt: Attempt, outcome: str) -> Result:
         file = self._file
         carriage = file.carriage if file else None
-        seen = carriage.seen if carriage else None
+        seen = (file.existing or (carriage.seen if carriage else None)) if file else None
         resumed_from = carriage.resumed_from if carriage else None
         if resumed_from is None:
             # No HEAD was needed: what an earlier run began was whole already.
@@ -74,6 +75,28 @@ class Sending:
             retries=file.retries if file else 0,
             links=dict(seen.links) if seen else {},
         )
+
+    def _waited_for(self, result: Result, started: float) -> Result:
+        """``result`` once its video is as far as was wished; its file's lock is free by now."""
+        goal, uid = self.wishes.wait, result.uid
+        if goal.until == "stored" or uid is None:
+            return result
+        result = replace(result, waited=True)
+        so_far = replace(result, seconds=round(time.monotonic() - started, 3))
+        self.session.tell(events.Uploaded(self.path, uid, so_far.document()))
+        room = self.session.room
+        vigil = Vigil(self.session, uid, goal, self.path, room.clock, room.chance)
+        problem: CfuploadError | None = None
+        try:
+            wait_for_sent(vigil)
+        except CfuploadError as error:
+            problem = error
+        if vigil.video is not None:
+            result = replace(result, state=vigil.video.state, links=vigil.video.links)
+        if problem is None:
+            return result
+        outcome = "interrupted" if self.session.interruption.count else "failed"
+        return replace(result, outcome=outcome, exit_code=problem.exit_code, error=problem)
 
     def _failed(self, error: CfuploadError) -> Result:
         file = self._file
@@ -110,6 +133,7 @@ class Sending:
             self._size = source.identity.size
             container = source.probe()
             require_video(container)
+            self.wishes.options.check_duration(container.duration)
             duration = reserved_seconds(container.duration)
             if duration is None and self.wishes.options.max_duration_seconds is None:
                 words = "the duration is unknown or above ten hours: Stream reserves its default"
@@ -168,10 +192,12 @@ def send(
     policy: Policy | None = None,
     label: str = "",
     again: bool = False,
+    skip_existing: bool = False,
+    wait: Goal | None = None,
     on_event: events.Listener | None = None,
     interruption: Interruption | None = None,
 ) -> Result:
-    """Upload one file as exactly one video and wait until Stream has it.
+    """Upload one file as exactly one video and wait until Stream has it, or is as far as ``wait``.
 
     ``settings`` come from `cfstream_upload.config.resolve`. ``on_event`` hears what happens, in
     the calling thread; ``interruption.stop()`` from any thread rolls the upload back. Raises a
@@ -184,7 +210,13 @@ def send(
         interruption or Interruption(),
         on_event or (lambda event: None),
     ) as session:
-        wishes = Wishes((options or VideoOptions()).checked(), label or settings.label, again)
+        wishes = Wishes(
+            (options or VideoOptions()).checked(),
+            label or settings.label,
+            again,
+            skip_existing,
+            wait or Goal(),
+        )
         result = Sending(session, os.fspath(path), wishes).run()
     if result.error is not None:
         raise result.error

@@ -7,6 +7,7 @@ page. Whatever else Stream sends is kept in ``raw`` and passed on untouched.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,11 @@ MARKER_KEY = "cfupload"
 SOURCE_KEY = "cfupload_source"
 LONGEST = 36_000
 SHORTEST_RESERVED = 120
+READY = "ready"
+LARGEST_METADATA = 16 * 1024
+"""Bytes of ``Upload-Metadata``: Stream tells no limit, and servers take no endless header."""
+SHORTEST_WINDOW = 120.0
+DAY = 24 * 3600.0
 
 _RESERVED = {
     MARKER_KEY, SOURCE_KEY, "name", "requiresignedurls", "allowedorigins", "thumbnailtimestamppct",
@@ -27,6 +33,8 @@ _RESERVED = {
 }  # fmt: skip
 _META_KEY = re.compile(r"[a-z0-9_.-]{1,64}\Z")
 _ORIGIN = re.compile(r"[A-Za-z0-9*.-]+(:\d+)?\Z")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z", re.A)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CREATOR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?\Z")
 
 
@@ -72,6 +80,28 @@ class Video:
         return read_marker(self.marker_text)
 
     @property
+    def percent(self) -> float | None:
+        """How much of it is encoded, 0 to 100; None where Stream does not say."""
+        status = self.raw.get("status")
+        text = status.get("pctComplete") if isinstance(status, Mapping) else None
+        try:
+            number = float(text) if isinstance(text, str | int | float) else math.nan
+        except (ValueError, OverflowError):
+            return None
+        return min(100.0, max(0.0, number)) if math.isfinite(number) else None
+
+    @property
+    def playable(self) -> bool:
+        """Whether Stream can play it, if not in every quality yet."""
+        return self.raw.get("readyToStream") is True
+
+    @property
+    def encoded(self) -> bool:
+        """Whether every quality is there: Stream may say ``ready`` before it has all of them."""
+        finished = self.percent is None or self.percent >= 100
+        return self.state == READY and finished and self.raw.get("readyToStream") is not False
+
+    @property
     def detail(self) -> str:
         """Why processing failed, in Stream's words; both spellings of the field are in use."""
         status = self.raw.get("status")
@@ -110,12 +140,16 @@ def epoch(text: object) -> float | None:
     """An RFC 3339 time as epoch seconds; None where it is none. Nine digits are cut to six."""
     if not isinstance(text, str):
         return None
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", text.strip().replace("Z", "+00:00"))
+    cut = re.sub(r"(\.\d{6})\d+", r"\1", text.strip().upper().replace("Z", "+00:00"))
     try:
         moment = datetime.fromisoformat(cut)
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _date(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +168,11 @@ class VideoOptions:
     expiry: str | None = None
 
     def checked(self) -> VideoOptions:
-        """These options, if Stream could take them. Raises `UsageProblem`."""
-        for key, _ in self.meta:
-            if key in _RESERVED or not _META_KEY.match(key):
-                raise UsageProblem(
-                    f"--meta cannot set the key {key!r}",
-                    "Use lower-case letters, digits and _ - . and no name of Stream's own.",
-                )
+        """These options, if Stream could take them at some time. Raises `UsageProblem`.
+
+        What depends on the time of the create is left to `check_times`.
+        """
+        self._check_texts()
         for origin in self.allowed_origins:
             if not _ORIGIN.match(origin):
                 raise UsageProblem(
@@ -161,10 +193,74 @@ class VideoOptions:
             raise UsageProblem("--watermark is no UID", "It has 32 hex digits.")
         for option in ("scheduled_deletion", "expiry"):
             text = getattr(self, option)
-            if text is not None and epoch(text) is None:
+            if text is not None and not (_MOMENT.match(text) and epoch(text) is not None):
                 flag = "--" + option.replace("_", "-")
                 raise UsageProblem(f"{flag} is no RFC 3339 time", "Like 2027-01-31T12:00:00Z")
+        self._check_length()
         return self
+
+    def _check_texts(self) -> None:
+        if self.name is not None and (not self.name.strip() or _CONTROL.search(self.name)):
+            raise UsageProblem(
+                "--name is empty or has control characters", "Leave it out for the file's own."
+            )
+        seen: set[str] = set()
+        for key, _ in self.meta:
+            if key in _RESERVED or not _META_KEY.match(key):
+                raise UsageProblem(
+                    f"The video's meta cannot have the key {key!r}",
+                    "Use lower-case letters, digits and _ - . and no name of Stream's own.",
+                )
+            if key in seen:
+                raise UsageProblem(
+                    f"The video's meta has the key {key!r} twice", "Give it one value."
+                )
+            seen.add(key)
+
+    def _check_length(self) -> None:
+        """The header that Stream is sent, with the longest marker and name of a file."""
+        travelling = self.metadata("m" * 150, "n" * 255, LONGEST)
+        texts = {key: (text or "").encode() for key, text in travelling.items()}
+        length = sum(len(key) + 2 + -(-len(text) // 3) * 4 for key, text in texts.items()) - 1
+        if length > LARGEST_METADATA:
+            longest = max(texts, key=lambda key: len(texts[key]))
+            raise UsageProblem(
+                f"The video's fields take {length} bytes, more than {LARGEST_METADATA}",
+                f"Shorten them; the longest is {longest!r}. Large data belongs elsewhere.",
+            )
+
+    def check_duration(self, seconds: float | None) -> None:
+        """Refuse a video of ``seconds`` that Stream would take whole and then fail to process.
+
+        Raises `UsageProblem`.
+        """
+        most = self.max_duration_seconds
+        # A container's duration is a little more or less than what Stream measures.
+        if most is not None and seconds is not None and seconds > most + 1:
+            raise UsageProblem(
+                f"--max-duration-seconds is {most}, and the video lasts {seconds:.0f} s",
+                f"Stream would not process it: give at least {int(seconds) + 2}.",
+            )
+
+    def check_times(self, now: float) -> None:
+        """Refuse dates that Stream would refuse of a video created ``now`` (epoch seconds).
+
+        They are for a create alone: a video that was made is not made wrong by time passing.
+        Raises `UsageProblem`.
+        """
+        deletion = epoch(self.scheduled_deletion)
+        if deletion is not None and not now + 30 * DAY <= deletion <= now + 1096 * DAY:
+            earliest, latest = _date(now + 31 * DAY), _date(now + 1095 * DAY)
+            raise UsageProblem(
+                "--scheduled-deletion must be 30 to 1096 days ahead",
+                f"From {earliest} to {latest} is safe today.",
+            )
+        ends = epoch(self.expiry)
+        if ends is not None and ends < now + SHORTEST_WINDOW:
+            ago = "is in the past" if ends < now else "is less than two minutes ahead"
+            raise UsageProblem(
+                f"--expiry {self.expiry} {ago}", "The upload must end before it: name a later time."
+            )
 
     def canonical(self) -> str:
         """The options as JSON, the same for the same wishes: kept to notice other ones later."""
@@ -172,11 +268,14 @@ class VideoOptions:
         set_ones = {name: value for name, value in chosen.items() if value not in (None, (), False)}
         return json.dumps(set_ones, sort_keys=True)
 
-    def metadata(self, marker: str, file_name: str, seconds: int | None) -> dict[str, str | None]:
+    def metadata(
+        self, marker: str, file_name: str, seconds: int | None, digest: str | None = None
+    ) -> dict[str, str | None]:
         """``Upload-Metadata`` as key to text, None for a flag; flags come first, ``name`` last.
 
-        ``seconds`` is the duration to reserve where the user named none. Stream wants the text
-        before base64; a lone surrogate of a file name has no UTF-8 and becomes U+FFFD.
+        ``seconds`` is the duration to reserve where the user named none, ``digest`` that of the
+        file's bytes where they were read. Stream wants the text before base64; a lone surrogate of
+        a file name has no UTF-8 and becomes U+FFFD.
         """
         wanted: dict[str, str | None] = {}
         if self.require_signed_urls:
@@ -195,6 +294,8 @@ class VideoOptions:
         if self.expiry is not None:
             wanted["expiry"] = self.expiry
         wanted.update(self.meta)
+        if digest is not None:
+            wanted[SOURCE_KEY] = digest
         wanted[MARKER_KEY] = marker
         wanted["name"] = self.name or file_name
         return {key: None if text is None else _utf8(text) for key, text in wanted.items()}

@@ -141,9 +141,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """Serve a fresh Stream below ``folder``; uploads pass the proxy, API calls do not."""
-    model = Model(data=folder / "stream")
+def served(folder: Path, **service: Any) -> Iterator[Served]:  # noqa: ANN401  # passed through
+    """Serve a fresh Stream below ``folder``; uploads pass the proxy, API calls do not.
+
+    ``service`` are options of the embedded Stream.
+    """
+    model = Model(data=folder / "stream", **service)
     faulty = Faulty(model)
     ledger = Ledger(faulty, model)
     with running(ledger) as endpoint, TcpProxy("127.0.0.1", endpoint.port) as proxy:

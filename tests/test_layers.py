@@ -62,9 +62,17 @@ CONDUCTORS = {
         "stream", "throttle", "transfer", "wire",
     },
     "debts": {"after", "attempt", "errors", "events", "session", "stream", "transfer", "video"},
+    "waiting": {
+        "attempt", "errors", "events", "outcome", "pace", "session", "stream", "units", "video",
+        "wire",
+    },
+    "existing": {
+        "attempt", "errors", "events", "outcome", "pace", "session", "source", "stream",
+        "sweeping", "video",
+    },
     "onefile": {
-        "attempt", "debts", "ending", "errors", "events", "pace", "session", "source", "transfer",
-        "verdicts", "video",
+        "attempt", "debts", "ending", "errors", "events", "existing", "pace", "session", "source",
+        "transfer", "verdicts", "video", "waiting",
     },
     "manifest": {"attempt", "errors", "lock", "result", "statedir", "video"},
     "rehearsal": {
@@ -73,7 +81,7 @@ CONDUCTORS = {
     "batch": {"errors", "onefile", "result", "sending", "session"},
     "sending": {
         "attempt", "config", "ending", "errors", "events", "interruption", "onefile", "result",
-        "session", "source", "video",
+        "session", "source", "video", "waiting",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",

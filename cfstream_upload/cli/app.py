@@ -9,7 +9,16 @@ from contextlib import suppress
 import typer
 from typer.exceptions import TyperException
 
-from cfstream_upload.cli import cleanup, configuration, doctor, emulator, explain, send, videos
+from cfstream_upload.cli import (
+    cleanup,
+    configuration,
+    doctor,
+    emulator,
+    explain,
+    send,
+    videos,
+    wait,
+)
 from cfstream_upload.cli.common import Common
 from cfstream_upload.cli.everywhere import with_callback
 from cfstream_upload.errors import CfuploadError, UsageProblem, described
@@ -32,7 +41,7 @@ def everywhere(context: typer.Context, common: Common) -> None:
     context.obj = common
 
 
-for group in (send, cleanup, videos, configuration, doctor, emulator, explain):
+for group in (send, cleanup, videos, wait, configuration, doctor, emulator, explain):
     group.add_to(app)
 
 

@@ -33,13 +33,17 @@ class Report:
         console = self.desk.console
         console.finished(result.file, words_of(result), result.size or 0)
         failed = result.error is not None
-        console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
+        # Of what was waited for, scripts heard that it was uploaded before the wait.
+        if failed or not result.waited:
+            console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
         # A batch tells once why the rest was not begun.
         if result.error is not None and (result.outcome != "skipped" or self.count == 1):
             console.problem(result.error)
         while (turn := self.results.get(self._told)) is not None:
             self._told += 1
-            if turn.uid and turn.error is None and self.desk.common.mode in ("text", "quiet"):
+            # A video that a wait failed on is there all the same, and was told of.
+            told = turn.error is None or turn.waited
+            if turn.uid and told and self.desk.common.mode in ("text", "quiet"):
                 console.line(turn.uid)
 
     def failed(self, problem: CfuploadError) -> None:
@@ -111,6 +115,9 @@ def words_of(result: Result) -> str:
 
     size = human_size(result.size or 0)
     took = f"{human_size(result.sent)} in {human_time(result.seconds)}"
+    if result.waited:
+        place = f"on Stream ({result.state or 'stored'})"
+        return place if result.error else f"{place}, after {human_time(result.seconds)}"
     match result.outcome:
         case "uploaded":
             return f"uploaded, {took}"

@@ -13,6 +13,7 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.report import Report
 from cfstream_upload.cli.sendoptions import (
+    Arriving,
     Failing,
     Line,
     Many,
@@ -38,6 +39,7 @@ def send(
     desk: Desk,
     fields: VideoFields,
     many: Many,
+    arriving: Arriving,
     failing: Failing,
     line: Line,
     files: Annotated[
@@ -63,6 +65,7 @@ def send(
     from cfstream_upload.units import parse_time
 
     options = fields.options()
+    goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
     label = checked_label(failing.label)
     selection = many.selection(files or [])
@@ -85,7 +88,8 @@ def send(
             throttle=throttle,
         ) as session,
     ):
-        wishes = Wishes(options, label or session.settings.label, failing.again)
+        label = label or session.settings.label
+        wishes = Wishes(options, label, failing.again, skip_existing, goal)
         if many.dry_run:
             _rehearse(session, paths, wishes, report)
         else:
@@ -129,11 +133,13 @@ def _send_all(
     manifest: Manifest | None,
 ) -> None:
     from cfstream_upload.batch import Batch
+    from cfstream_upload.video import READY
 
     left: list[int] = []
     for number, path in enumerate(paths):
         done = None if manifest is None or wishes.again else manifest.done(path)
-        if done is None:
+        if done is None or not (wishes.wait.until == "stored" or done.state == READY):
+            # Whoever waits wants to hear of now, where the line tells of less than that.
             left.append(number)
         else:
             report.add(number, done)

@@ -91,7 +91,13 @@ def get(desk: Desk, uid: Annotated[str, typer.Argument(metavar="UID")]) -> int:
         cfupload get --json 0123456789abcdef0123456789abcdef
     """
     with desk.session() as session:
-        video = looked_up(session, _uid(uid))
+        video = looked_up(session, uid_of(uid))
+    show(desk, video)
+    return 0
+
+
+def show(desk: Desk, video: Video) -> None:
+    """Tell of one video as the mode wants it."""
     if desk.common.mode == "json":
         desk.console.document({"version": 1, "videos": [video.raw], "error": None})
     elif desk.common.mode == "ndjson":
@@ -102,7 +108,6 @@ def get(desk: Desk, uid: Annotated[str, typer.Argument(metavar="UID")]) -> int:
         for name, value in _facts(video):
             if value:
                 desk.console.line(f"{name:<13} {value}")
-    return 0
 
 
 def _facts(video: Video) -> list[tuple[str, str]]:
@@ -151,7 +156,7 @@ def delete(
     """
     from cfstream_upload.removing import remove
 
-    uid = _uid(uid)
+    uid = uid_of(uid)
     with desk.session() as session:
         video = looked_up(session, uid)
         if not yes and not desk.console.ask(f"Delete {video.name or 'the video'} ({uid})?"):
@@ -171,7 +176,8 @@ def _problem(answer: Any, what: str) -> Exception:  # noqa: ANN401  # an Answer,
     return api_problem(Denied(answer.failure(what)) if answer.denied else answer.trouble(what))
 
 
-def _uid(text: str) -> str:
+def uid_of(text: str) -> str:
+    """The UID that somebody typed. Raises `UsageProblem`."""
     from cfstream_upload.attempt import is_uid
 
     uid = text.strip().lower()

@@ -119,6 +119,11 @@ class Stream:
             found = (self._library.find(video.uid) for video in self._library.records())
             return [self._library.shown(video) for video in found if video is not None]
 
+    def fail(self, uid: str, reason: str) -> None:
+        """Let the encoding of a video end in ``error``, with ``reason`` as its code."""
+        with self._lock:
+            self._library.change(uid, {"reason": reason})
+
     def _begin(self, request: Request, route: Route) -> Exchange:
         if route.kind != "upload":
             return _Collecting(lambda body: self._answer(request, route, body))

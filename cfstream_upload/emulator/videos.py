@@ -45,10 +45,26 @@ class Video:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast videos are encoded: seconds after the last byte until each state begins."""
+    """How fast videos are encoded: seconds after the last byte until each state begins.
+
+    ``playable_after``: until ``readyToStream``, which may be before ``ready``; ``complete_after``:
+    until ``pctComplete`` is 100, which may be after it. None for either: with ``ready``.
+    """
 
     encoding_after: float = 0.3
     ready_after: float = 0.7
+    playable_after: float | None = None
+    complete_after: float | None = None
+
+    @property
+    def playable(self) -> float:
+        """Seconds until one quality can be played."""
+        return self.ready_after if self.playable_after is None else self.playable_after
+
+    @property
+    def complete(self) -> float:
+        """Seconds until every quality is there."""
+        return self.ready_after if self.complete_after is None else self.complete_after
 
 
 def state_of(video: Video, now: int, pace: Pace, pending_after_whole: float) -> str:
@@ -68,13 +84,14 @@ def shown(
 ) -> dict[str, object]:
     """Give the video as JSON, in the field names of the Video API."""
     state = state_of(video, now, pace, switches.pending_after_whole)
+    playable = _is_playable(video, state, now, pace, switches.pending_after_whole)
     document: dict[str, object] = {
         "uid": video.uid,
         "creator": video.creator,
         "meta": video.meta if state != PENDING or switches.meta_while_pending else {},
         "status": _status(video, state, now, pace, switches.pending_after_whole),
-        "readyToStream": state == READY,
-        "readyToStreamAt": _ready_at(video, pace, switches) if state == READY else None,
+        "readyToStream": playable,
+        "readyToStreamAt": _ready_at(video, pace, switches) if playable else None,
         "created": rfc3339(video.created),
         "modified": rfc3339(video.modified),
         "uploaded": _uploaded(video, state, switches),
@@ -98,12 +115,13 @@ def shown(
 
 def _status(video: Video, state: str, now: int, pace: Pace, late: float) -> dict[str, str]:
     status = {"state": state, "errorReasonCode": "", "errorReasonText": ""}
-    if state == ENCODING:
+    if state in (ENCODING, READY):
         spent = (_seconds_whole(video, now, late) or 0.0) - pace.encoding_after
-        share = 100 * spent / (pace.ready_after - pace.encoding_after)
-        status |= {"step": "encoding", "pctComplete": f"{share:.6f}"}
-    elif state == READY:
-        status |= {"pctComplete": "100.000000"}
+        length = pace.complete - pace.encoding_after
+        share = min(1.0, spent / length) if length > 0 else 1.0
+        status |= {"pctComplete": f"{100 * share:.6f}"}
+        if state == ENCODING:
+            status["step"] = "encoding"
     elif state == FAILED:
         status |= {
             "step": "encoding",
@@ -114,12 +132,17 @@ def _status(video: Video, state: str, now: int, pace: Pace, late: float) -> dict
     return status
 
 
+def _is_playable(video: Video, state: str, now: int, pace: Pace, late: float) -> bool:
+    age = _seconds_whole(video, now, late)
+    return state in (ENCODING, READY) and age is not None and age >= pace.playable
+
+
 def _seconds_whole(video: Video, now: int, late: float) -> float | None:
     return None if video.whole is None else (now - video.whole) / SECOND - late
 
 
 def _ready_at(video: Video, pace: Pace, switches: Switches) -> str:
-    delay = pace.ready_after + switches.pending_after_whole
+    delay = pace.playable + switches.pending_after_whole
     return rfc3339((video.whole or 0) + int(delay * SECOND))
 
 
