@@ -260,6 +260,14 @@ def test_one_stale_404_is_no_verdict(scene: Stage, video: Path) -> None:
     assert found.uid == uid
 
 
+def test_absence_is_two_404s_some_seconds_apart_and_a_list_without_it(scene: Stage) -> None:
+    begun = scene.clock.now
+    with pytest.raises(CfuploadError) as caught:
+        _waited(scene, "ab" * 16, Goal("ready"))
+    assert caught.value.exit_code == 5
+    assert scene.clock.now - begun == pytest.approx(scene.policy.proof_gap)
+
+
 def test_a_404_for_every_call_of_the_account_proves_nothing(scene: Stage, video: Path) -> None:
     uid = str(scene.send(video).uid)
     with pytest.raises(CfuploadError, match="Stream refused") as caught:
