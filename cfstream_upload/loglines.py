@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import IntEnum
 
 from cfstream_upload import events
-from cfstream_upload.meter import Meter, Totals
+from cfstream_upload.meter import GOALS, Meter, Totals
 from cfstream_upload.units import human_size, human_time
 
 
@@ -72,9 +72,11 @@ def _arrival_line(
         case events.Waiting():
             level = Level.USUAL if event.news else Level.VERBOSE
             far = encoded_so_far(event.state, event.percent)
-            return level, f"{name}: {far}, waiting until {event.until}"
+            return level, f"{name}: {far}, waiting until {GOALS[event.until]}"
         case events.Ready():
-            return Level.USUAL, f"{name}: {event.until} after {human_time(event.seconds)}"
+            # Of a file the end of its run is told next, and says it.
+            level = Level.VERBOSE if event.file else Level.USUAL
+            return level, f"{name}: {event.until} after {human_time(event.seconds)}"
 
 
 def encoded_so_far(state: str, percent: float | None) -> str:

@@ -23,6 +23,13 @@ STALLED = 5.0
 
 _MARK_EVERY = 0.5
 
+GOALS = {
+    "stored": "Stream has all of it",
+    "playable": "it can be played",
+    "ready": "all of it is encoded",
+}
+"""What a video is waited for, in words."""
+
 
 class Phase(Enum):
     """What is being done for the file."""
@@ -76,7 +83,7 @@ class Meter:
             case events.Waiting():
                 share = "" if event.percent is None else f" {int(event.percent)} %"
                 self.phase = Phase.WAITING
-                self.words = f"{event.state}{share}, waiting until {event.until}"
+                self.words = f"{event.state}{share}, waiting until {GOALS[event.until]}"
             case events.Confirming():
                 self.phase = Phase.CONFIRMING
             case events.CleaningUp():

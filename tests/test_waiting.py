@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty
 from cfstream_upload.emulator.videos import Pace
 from cfstream_upload.errors import CfuploadError
+from cfstream_upload.loglines import Level, log_lines
+from cfstream_upload.meter import Meter
 from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.video import Video
@@ -326,6 +329,14 @@ def test_scripts_hear_uploaded_when_it_is_stored_and_ready_when_it_is(ran: Ran) 
     assert kinds == ["uploaded", "failed", "summary"]
 
 
+def test_what_a_manifest_tells_of_as_stored_is_waited_for(ran: Ran) -> None:
+    assert ran("send", "--manifest", "m.csv", "-q", "big.mp4").code == 0
+    late = ran("send", "--manifest", "m.csv", "--wait", "playable", "--ndjson", "big.mp4")
+    kinds = [json.loads(line)["message_type"] for line in late.out.splitlines()]
+    assert kinds == ["uploaded", "ready", "summary"]
+    assert ",inprogress," in Path("m.csv").read_text()
+
+
 def test_wait_uid_in_every_mode(ran: Ran, slow: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = ran("send", "-q", "big.mp4").out.strip()
     monkeypatch.setenv("CFUPLOAD_WAIT", "playable")
@@ -367,3 +378,24 @@ def test_a_signal_ends_the_wait_within_half_a_second(ran: Ran, slow: Served) -> 
     assert took < 3
     assert json.loads(out.splitlines()[-1])["exit_code"] == 8
     assert slow.states() != ["pendingupload"]
+
+
+# --- what people see -----------------------------------------------------------------------------
+
+
+def test_people_see_how_far_it_is_and_only_news_make_a_line() -> None:
+    waiting = events.Waiting("a.mp4", "ab" * 16, "inprogress", 39.4, "ready", news=True)
+    assert log_lines(waiting, "a.mp4", bar=True) == [
+        (Level.USUAL, "a.mp4: inprogress, 39 % encoded, waiting until all of it is encoded")
+    ]
+    ((level, _),) = log_lines(replace(waiting, news=False), "a.mp4", bar=False)
+    assert level is Level.VERBOSE
+    nameless = events.Ready("", "ab" * 16, "ready", 100.0, "ready", 61.0)
+    assert log_lines(nameless, "", bar=True) == [(Level.USUAL, f"{'ab' * 16}: ready after 1m01s")]
+    meter = Meter("a.mp4", 100)
+    meter.hear(events.Reading("a.mp4", 50, 100), 0.0)
+    assert meter.state(0.0) == "reading the whole file first, 50 %"
+    meter.hear(waiting, 0.0)
+    assert "39 %" in meter.state(0.0)
+    # The bar never says 100 % before Stream did.
+    assert meter.percent < 100

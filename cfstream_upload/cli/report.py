@@ -117,7 +117,7 @@ def words_of(result: Result) -> str:
     took = f"{human_size(result.sent)} in {human_time(result.seconds)}"
     if result.waited:
         place = f"on Stream ({result.state or 'stored'})"
-        return place if result.error else f"{place}, after {human_time(result.seconds)}"
+        return place if result.error else f"{place} after {human_time(result.seconds)}"
     match result.outcome:
         case "uploaded":
             return f"uploaded, {took}"
