@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cfstream_upload.cli.arriving import Arriving
 from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.report import Report
 from cfstream_upload.cli.sendoptions import (
-    Arriving,
     Failing,
     Line,
     Many,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,15 +15,11 @@ if TYPE_CHECKING:
     from cfstream_upload.selection import Selection
     from cfstream_upload.throttle import Throttle
     from cfstream_upload.video import VideoOptions
-    from cfstream_upload.waiting import Goal
 
 FIELDS = "Stream's fields"
 FAILURE = "When it fails"
-ARRIVAL = "When it has arrived"
 LINE = "The line"
 FILES = "Which files"
-
-WAIT = "stored|playable|ready"
 
 
 @dataclass
@@ -141,51 +135,6 @@ class VideoFields:
         named = {key for key, _ in given}
         read = read_meta(self.meta_file)
         return (*((key, text) for key, text in read.items() if key not in named), *given)
-
-
-@dataclass
-class Arriving:
-    """What is done before and after a file is sent whole."""
-
-    wait: Annotated[
-        str,
-        option(
-            "--wait", metavar=WAIT, help="Until the video is this far.", rich_help_panel=ARRIVAL
-        ),
-    ] = "stored"
-    wait_timeout: Annotated[
-        str,
-        option(
-            "--wait-timeout",
-            metavar="TIME",
-            help="How long --wait may take.",
-            rich_help_panel=ARRIVAL,
-        ),
-    ] = "30m"
-    skip_existing: Annotated[
-        bool,
-        option(
-            "--skip-existing",
-            help="Read the file, look for a video of the same bytes first.",
-            rich_help_panel=ARRIVAL,
-        ),
-    ] = False
-
-    def goal(self) -> Goal:
-        """What to wait for. Raises `UsageProblem`."""
-        return goal_of(self.wait, self.wait_timeout)
-
-    def skips_existing(self, *, again: bool) -> bool:
-        """Whether to look for a video of the same bytes. Raises `UsageProblem`."""
-        if not (self.skip_existing and again):
-            return self.skip_existing
-        # A flag beats a variable that contradicts it.
-        if os.environ.get("CFUPLOAD_SKIP_EXISTING"):
-            return False
-        raise UsageProblem(
-            "--again and --skip-existing contradict each other",
-            "--again makes a second video on purpose: choose one of them.",
-        )
 
 
 @dataclass
@@ -404,24 +353,6 @@ def policy_of(failing: Failing, line: Line) -> Policy:
     if line.chunk_size is None:
         return policy
     return replace(policy, largest_chunk=_chunk(parse_size(line.chunk_size)))
-
-
-def goal_of(until: str, timeout: str) -> Goal:
-    """What to wait for, and how long. Raises `UsageProblem`."""
-    from typing import get_args
-
-    from cfstream_upload.units import parse_time
-    from cfstream_upload.waiting import Goal, Until
-
-    known: tuple[Until, ...] = get_args(Until)
-    for word in known:
-        if word == until.lower():
-            return Goal(word, parse_time(timeout))
-    near = get_close_matches(until.lower(), known, n=1)
-    meant = f"Did you mean {near[0]}? " if near else ""
-    raise UsageProblem(
-        f"--wait {until!r} is no state to wait for", f"{meant}There are: {', '.join(known)}."
-    )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from cfstream_upload.cli.arriving import WAIT, goal_of
 from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.groups import option
-from cfstream_upload.cli.sendoptions import WAIT, goal_of
 from cfstream_upload.cli.videos import show, uid_of
 from cfstream_upload.errors import CfuploadError
 
