@@ -77,6 +77,9 @@ class Batch:
             status = Path(path).stat()
         except (OSError, ValueError):
             return number
+        if self.wishes.skip_existing:
+            # Copies have one size: the second is to find what the first became.
+            return status.st_size
         # Links and other names of one file have one lock.
         return status.st_dev, status.st_ino
 

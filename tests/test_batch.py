@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -112,6 +113,18 @@ def test_links_and_repeated_names_are_sent_one_after_the_other(scene: Stage) -> 
     results = run(scene, [path, str(link), str(soft), path], jobs=4)
     assert [result.outcome for result in results] == ["uploaded", "already", "already", "already"]
     assert len({result.uid for result in results}) == 1
+
+
+def test_copies_are_sent_one_after_the_other_where_the_existing_is_looked_for(
+    scene: Stage,
+) -> None:
+    (path,) = some(scene, 1)
+    copies = [str(shutil.copy(path, scene.folder / f"copy-{number}.mp4")) for number in range(3)]
+    with scene.session() as session:
+        wishes = Wishes(skip_existing=True)
+        results = dict(Batch(session, [path, *copies], wishes, 4).run())
+    assert len({result.uid for result in results.values()}) == 1
+    assert len(scene.states()) == 1
 
 
 def test_one_failing_file_stops_no_other(scene: Stage) -> None:
