@@ -16,6 +16,7 @@ from cfstream_upload import credentials, profiles
 from cfstream_upload.attempt import is_label, is_uid
 from cfstream_upload.credentials import Secret
 from cfstream_upload.errors import CfuploadError, ConfigProblem, UsageProblem
+from cfstream_upload.nearest import did_you_mean
 from cfstream_upload.origins import APP, Found, Layers, config_path, expanded
 from cfstream_upload.profiles import DEFAULT_PROFILE, KEYS
 
@@ -32,6 +33,7 @@ __all__ = [
     "no_settings",
     "resolve",
     "set_value",
+    "warnings",
 ]
 
 DEFAULT_BASE = "https://api.cloudflare.com/client/v4"
@@ -165,6 +167,30 @@ def _warnings(layers: Layers) -> tuple[str, ...]:
     )
 
 
+def warnings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What `resolve` would warn of. Raises `ConfigProblem` as `explain` does."""
+    return _warnings(Layers(flags, environ))
+
+
+def _warnings(layers: Layers) -> tuple[str, ...]:
+    old = [
+        f"{found.origin} is an old name: use CLOUDFLARE_{found.origin.removeprefix('CF_')}"
+        for found in (layers.find(*_ACCOUNT), layers.find(*_TOKEN))
+        if found and found.name.startswith("old_")
+    ]
+    return (*layers.file.warnings, *old)
+
+
+def _places(layers: Layers) -> list[Setting]:
+    """The config file and the profile that the settings come from."""
+    path = layers.file.path
+    environ = layers.environ
+    named = "CFUPLOAD_CONFIG" if environ.get("CFUPLOAD_CONFIG") else "default"
+    there = "" if path.exists() else " (no such file yet)"
+    name, origin = layers.profile
+    return [Setting("config", f"{path}{there}", named), Setting("profile", name, origin)]
+
+
 def explain(flags: Mapping[str, object], environ: Mapping[str, str]) -> list[Setting]:
     """Every setting with its value and origin, secrets masked; values are not judged.
 
@@ -210,10 +236,16 @@ def set_value(
     `ConfigProblem` for a value that cannot be.
     """
     if name not in KEYS:
-        raise UsageProblem(f"There is no setting {name!r}", f"There are: {', '.join(KEYS)}.")
+        raise UsageProblem(f"There is no setting {name!r}", did_you_mean(name, KEYS))
     path = config_path(environ)
     profiles.write(path, profile, name, None if text is None else _settable(name, text))
     return path
+
+
+def held(name: str, environ: Mapping[str, str], *, profile: str = DEFAULT_PROFILE) -> str | None:
+    """What ``profile`` of the config file holds under ``name``, secrets masked; or None."""
+    text = profiles.read(config_path(environ)).profiles.get(profile, {}).get(name)
+    return None if text is None else _shown(name, text)
 
 
 def _settable(name: str, text: str) -> str:

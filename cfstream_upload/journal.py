@@ -300,6 +300,24 @@ class Journal:
         self._commit(("DELETE FROM watches WHERE id = ?", (attempt.id,)))
 
 
+def uids_at_a_glance(folder: Path, limit: int = 200) -> list[tuple[str, str]]:
+    """The UIDs in the journal of ``folder`` with their files, the newest first.
+
+    For suggestions: nothing is made, checked or waited for, and a journal that cannot be read has
+    none.
+    """
+    address = f"{(folder / 'journal.db').absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0.2)) as connection:
+            found = connection.execute(
+                "SELECT uid, path FROM attempts WHERE uid IS NOT NULL ORDER BY row DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+    except (sqlite3.Error, ValueError):
+        return []
+    return [(uid, _path(path)) for uid, path in found if isinstance(uid, str) and is_uid(uid)]
+
+
 def _unusable(path: Path, what: str) -> JournalProblem:
     return JournalProblem(
         f"The journal {path} {what}",

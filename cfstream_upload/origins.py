@@ -20,7 +20,7 @@ from pathlib import Path
 from cfstream_upload import profiles
 
 APP = "cfupload"
-_VARIABLES: Mapping[str, tuple[str, ...]] = {
+VARIABLES: Mapping[str, tuple[str, ...]] = {
     "account_id": ("CLOUDFLARE_ACCOUNT_ID",),
     "old_account_id": ("CF_ACCOUNT_ID",),
     "api_token": ("CLOUDFLARE_API_TOKEN",),
@@ -36,7 +36,25 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "state_dir": ("CFUPLOAD_STATE_DIR",),
     "host_id": ("CFUPLOAD_HOST_ID",),
 }
-_FLAGS = {"ca_cert", "proxy", "label"}
+MEANINGS: Mapping[str, str] = {
+    "account_id": "The account: 32 hex digits.",
+    "old_account_id": "An old name of CLOUDFLARE_ACCOUNT_ID; warns.",
+    "api_token": "The token; Stream: Edit on one account is enough.",
+    "api_token_file": "A file that holds the token.",
+    "token_command": "A command that prints the token.",
+    "old_api_token": "An old name of CLOUDFLARE_API_TOKEN; warns.",
+    "api_base_url": "Another API; http only on loopback.",
+    "ca_cert": "Trust these certificates (PEM).",
+    "proxy": "An http:// proxy; a password may stand in it.",
+    "no_proxy": "Hosts that are reached without the proxy.",
+    "label": "Travels in the marker; read by send alone.",
+    "ci_run": "The label where no other is set.",
+    "state_dir": "Where the journal and the locks are.",
+    "host_id": "This machine's name in markers: 32 hex digits.",
+}
+"""What the variables of each setting are for."""
+FLAGS = frozenset({"profile", "ca_cert", "proxy", "label"})
+"""The settings that have an option too."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,8 @@ class Layers:
     def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.file = profiles.read(config_path(environ))
-        named = str(flags.get("profile") or environ.get("CFUPLOAD_PROFILE") or "")
+        self.profile = _profile(flags, environ)
+        named = "" if self.profile[1] == "default" else self.profile[0]
         self._flags = flags
         self._named_profile = f"profile {named}"
         self._named = self.file.named(named) if named else {}
@@ -73,14 +92,14 @@ class Layers:
         return None
 
     def _flag(self, name: str) -> tuple[str, str] | None:
-        value = self._flags.get(name) if name in _FLAGS else None
+        value = self._flags.get(name) if name in FLAGS else None
         return None if value is None else (str(value), "--" + name.replace("_", "-"))
 
     def _named_key(self, name: str) -> tuple[str, str] | None:
         return self._key(self._named, name, self._named_profile)
 
     def _variable(self, name: str) -> tuple[str, str] | None:
-        for variable in _VARIABLES[name]:
+        for variable in VARIABLES[name]:
             if text := self.environ.get(variable):
                 return text, variable
         return None
@@ -96,6 +115,15 @@ class Layers:
             # A path in a file is meant from that file, not from where the command is typed.
             text = os.fspath(self.file.path.parent / expanded(text))
         return text, origin
+
+
+def _profile(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str, str]:
+    """The profile's name, and what named it."""
+    if flags.get("profile"):
+        return str(flags["profile"]), "--profile"
+    if named := environ.get("CFUPLOAD_PROFILE"):
+        return named, "CFUPLOAD_PROFILE"
+    return profiles.DEFAULT_PROFILE, "default"
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

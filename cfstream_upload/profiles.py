@@ -11,6 +11,7 @@ from typing import Any
 
 from cfstream_upload.credentials import refuse_if_shared
 from cfstream_upload.errors import ConfigProblem, UsageProblem
+from cfstream_upload.nearest import did_you_mean
 from cfstream_upload.statedir import write_private
 
 DEFAULT_PROFILE = "default"
@@ -38,8 +39,10 @@ class ConfigFile:
         """The profile called ``name``. Raises `ConfigProblem`."""
         if name in self.profiles:
             return self.profiles[name]
-        known = ", ".join(sorted(self.profiles)) or "none"
-        raise ConfigProblem(f"There is no profile {name!r} in {self.path}", f"There are: {known}.")
+        raise ConfigProblem(
+            f"There is no profile {name!r} in {self.path}",
+            did_you_mean(name, sorted(self.profiles)),
+        )
 
 
 def read(path: Path) -> ConfigFile:

@@ -6,8 +6,11 @@ A test compares them with what this would write.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from cfstream_upload.cli.reference import Option, Page, everything
+from cfstream_upload.cli.topics import variables
 from cfstream_upload.errors import URGENCY, exit_code_table
 
 FOLDER = Path(__file__).parent
@@ -59,7 +62,71 @@ def fault_matrix() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"exit-codes.md": exit_codes, "fault-matrix.md": fault_matrix}
+def commands() -> str:
+    """The page on every command and option, made from the commands themselves."""
+    pages = list(everything().commands())
+    lines = [
+        "# Commands and options",
+        "",
+        "Made from the commands by `python docs/generate.py`; [usage.md](usage.md) says how things",
+        "behave, [exit-codes.md](exit-codes.md) how they end. `cfupload COMMAND --help` shows the",
+        "same in a terminal.",
+        "",
+        *(f"- [`{page.name}`](#{page.name.replace(' ', '-')}): {page.summary}" for page in pages),
+        "",
+        "## Everywhere",
+        "",
+        "Before or after the command's name.",
+        "",
+        *_option_table(pages[0].options, "Everywhere"),
+        "",
+        "A flag beats a variable, and a variable that contradicts a flag is as if it were not set:",
+        "`--json` beats `CFUPLOAD_QUIET=1`, `--profile work` beats `CFUPLOAD_LOCAL=1`. A flag's",
+        "variable is 1 or 0, and on the line it is taken back by its `--no-` form: `--no-quiet`,",
+        "`--no-local` (`--color` for `--no-color`). A variable of an option that may be repeated",
+        "holds one value a line. `-vv` is `CFUPLOAD_VERBOSE=2`. An empty variable is not set.",
+    ]
+    for page in pages:
+        lines += ["", *_command(page)]
+    lines += ["", "## Environment", "", "| variable | option | meaning |", "|---|---|---|"]
+    lines += [f"| `{v.name}` | {_code(v.option)} | {_cell(v.meaning)} |" for v in variables()]
+    return "\n".join(lines) + "\n"
+
+
+def _command(page: Page) -> list[str]:
+    takes = " ".join(argument.shown for argument in page.arguments)
+    lines = [f"## {page.name}", "", page.summary, "", *([page.text, ""] if page.text else [])]
+    lines += ["```", f"{page.name} [OPTIONS] {takes}".rstrip(), "```", "", "Examples:", "", "```"]
+    lines += [*page.examples, "```"]
+    if page.arguments:
+        lines += ["", "| argument | meaning |", "|---|---|"]
+        lines += [f"| `{_cell(one.shown)}` | {_cell(one.meaning)} |" for one in page.arguments]
+    panels = dict.fromkeys(one.panel for one in page.options)
+    for panel in panels:
+        if panel != "Everywhere":
+            title = [] if panel == "Options" else [f"{panel}:", ""]
+            lines += ["", *title, *_option_table(page.options, panel)]
+    return lines
+
+
+def _option_table(options: Sequence[Option], panel: str) -> list[str]:
+    rows = ["| option | variable | default | meaning |", "|---|---|---|---|"]
+    for one in options:
+        if one.panel == panel:
+            cells = (_code(one.shown), _code(one.variable), one.default, one.meaning)
+            rows.append(f"| {' | '.join(map(_cell, cells))} |")
+    return rows
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES = {"cli.md": commands, "exit-codes.md": exit_codes, "fault-matrix.md": fault_matrix}
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ PURE = {
     "safetext": set(),
     "units": {"errors"},
     "errors": set(),
+    "nearest": set(),
 }
 """These also import nothing that touches the world; see `WORLDLY`."""
 
@@ -47,10 +48,12 @@ EFFECTS = {
     "lock": {"errors"},
     "interruption": set(),
     "credentials": {"errors", "wire"},
-    "profiles": {"credentials", "errors", "statedir"},
+    "profiles": {"credentials", "errors", "nearest", "statedir"},
     "origins": {"attempt", "credentials", "errors", "profiles"},
-    "config": {"attempt", "credentials", "errors", "origins", "profiles", "statedir", "wire"},
-}
+    "config": {
+        "attempt", "credentials", "errors", "nearest", "origins", "profiles", "statedir", "wire",
+    },
+}  # fmt: skip
 
 CONDUCTORS = {
     "transfer": {

@@ -12,7 +12,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     code = 1
     try:
-        code = _version() if "--version" in options else _run(arguments)
+        if os.environ.get("_CFUPLOAD_COMPLETE"):
+            code = _completed(arguments)
+        else:
+            code = _version() if "--version" in options else _run(arguments)
         sys.stdout.flush()
     except (OSError, ValueError, AttributeError):
         # stdout is closed or full. Python would try once more to flush it, and change the code.
@@ -26,6 +29,13 @@ def _version() -> int:
 
     sys.stdout.write(f"cfupload {__version__}\n")
     return 0
+
+
+def _completed(words: list[str]) -> int:
+    # A shell asks, at each press of Tab.
+    from cfstream_upload.cli.completing import answer
+
+    return answer(words)
 
 
 def _run(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from contextlib import suppress
 
@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from cfstream_upload.cli import (
     cleanup,
+    completion,
     configuration,
     doctor,
     emulator,
@@ -19,67 +20,72 @@ from cfstream_upload.cli import (
     videos,
     wait,
 )
+from cfstream_upload.cli.commands import App
 from cfstream_upload.cli.common import Common
-from cfstream_upload.cli.everywhere import with_callback
-from cfstream_upload.errors import CfuploadError, UsageProblem, described
+from cfstream_upload.cli.desk import opened_desk
+from cfstream_upload.cli.everywhere import keeping_everywhere
+from cfstream_upload.errors import CfuploadError, described
 
-app = typer.Typer(
+app = App(
     name="cfupload",
-    help="Large videos to Cloudflare Stream: one video per file, nothing left when it fails.",
+    help="""Large videos to Cloudflare Stream: one video per file, nothing left when it fails.
+
+    Examples:
+
+    cfupload send big.mp4
+
+    cfupload --local send big.mp4
+    """,
     add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.callback()
-@with_callback
-def everywhere(context: typer.Context, common: Common) -> None:
-    """Keep the options that stand before the command's name for it."""
-    context.obj = common
+app.callback()(keeping_everywhere())
 
-
-for group in (send, cleanup, videos, wait, configuration, doctor, emulator, explain):
+for group in (send, cleanup, videos, wait, configuration, doctor, emulator, completion, explain):
     group.add_to(app)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
-    in_json = "--json" in arguments
     try:
-        # Whoever types the name alone wants to know what there is.
-        code = app(arguments or ["--help"], prog_name="cfupload", standalone_mode=False)
+        code = app(arguments, prog_name="cfupload", standalone_mode=False)
     except TyperException as error:
-        return _told(_misused(error.format_message(), arguments), in_json=in_json)
+        from cfstream_upload.cli.misuse import misused
+
+        return _told(misused(error), arguments)
     except typer.Abort:
         return 130
     except CfuploadError as error:
-        return _told(error, in_json=in_json)
+        return _told(error, arguments)
     except Exception as bug:  # noqa: BLE001  the last boundary: no traceback, it may quote a secret
-        return _told(described(bug), in_json=in_json)
+        return _told(described(bug), arguments)
     return code if isinstance(code, int) else 0
 
 
-def _misused(message: str, arguments: list[str]) -> UsageProblem:
-    words = " ".join(message.split()) or "no command given"
-    named = next((one for one in arguments if not one.startswith("-")), "")
-    command = f"{named} " if named in {group.name for group in app.registered_commands} else ""
-    hint = f"See: cfupload {command}--help"
-    if words.startswith("No such option"):
-        hint += "  (a file name that begins with '-' goes after '--')"
-    return UsageProblem(words, hint)
+def _told(error: CfuploadError, arguments: list[str]) -> int:
+    """Tell of an ``error`` that came before, or while, a command got its desk."""
+    try:
+        with opened_desk(_wanted(arguments)) as desk:
+            return desk.reported(error)
+    except CfuploadError:
+        # The desk itself is what is wrong, as with an output file that cannot be opened.
+        from cfstream_upload.safetext import safe
 
-
-def _told(error: CfuploadError, *, in_json: bool) -> int:
-    from cfstream_upload.result import error_document
-    from cfstream_upload.safetext import safe
-
-    # A closed or full stream changes no exit code.
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
-    with suppress(OSError, ValueError, AttributeError):
-        if in_json:
-            sys.stdout.write(json.dumps({"version": 1, "error": error_document(error)}) + "\n")
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
     return error.exit_code
+
+
+def _wanted(arguments: list[str]) -> Common:
+    """What stdout is to carry, as far as that can be told from a command line that is wrong."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    modes = ("json", "ndjson")
+    flags = [mode for mode in modes if f"--{mode}" in options]
+    quiet = {"-q", "--quiet"} & set(options)
+    variables = [mode for mode in modes if os.environ.get(f"CFUPLOAD_{mode.upper()}") == "1"]
+    chosen = (flags or (not quiet and variables) or [""])[0]
+    return Common(json=chosen == "json", ndjson=chosen == "ndjson")

@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 def cleanup(
     desk: Desk,
-    uids: Annotated[list[str] | None, typer.Argument(metavar="[UID]...")] = None,
+    uids: Annotated[list[str] | None, typer.Argument(metavar="UID")] = None,
     orphans: Annotated[
         bool, option("--orphans", help="Also what nobody is uploading any more.")
     ] = False,

@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import UsageProblem
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from cfstream_upload.console import Mode
 
 PANEL = "Everywhere"
+MODES: tuple[Mode, ...] = ("json", "ndjson", "quiet")
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Common:
     ] = None
     verbose: Annotated[
         int,
-        typer.Option(
+        option(
             "-v",
             "--verbose",
             count=True,
@@ -91,21 +90,43 @@ class Common:
     no_color: Annotated[
         bool | None, option("--no-color", help="No colours.", rich_help_panel=PANEL)
     ] = None
+    version: Annotated[
+        bool | None,
+        option(
+            "--version", help="The version, and nothing else.", env=False, rich_help_panel=PANEL
+        ),
+    ] = None
 
-    def over(self, outer: Common) -> Common:
-        """These options, and where they say nothing those that stood before the command."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in values:
-            if values[name] is None:
-                values[name] = getattr(outer, name)
-        values["verbose"] = self.verbose + outer.verbose
-        return Common(**values)
+    def over(self, outer: Common, variables: Common) -> Common:
+        """These flags, then those that stood before the command, then what variables say.
+
+        A variable that contradicts a flag is as if it were not set.
+        """
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        said = {
+            name: getattr(outer, name) if value is None else value for name, value in said.items()
+        }
+        said["verbose"] = self.verbose + outer.verbose
+        passed_over: set[str] = set()
+        if any(said[name] for name in MODES):
+            passed_over |= set(MODES)
+        if said["profile"]:
+            passed_over.add("local")
+        for name, value in said.items():
+            unsaid = value is None or (name == "verbose" and not value)
+            if unsaid and name not in passed_over:
+                said[name] = getattr(variables, name)
+        if said["local"] and said["profile"]:
+            raise UsageProblem(
+                "--local and --profile contradict each other",
+                "The embedded Stream needs no account: leave one of them out.",
+            )
+        return Common(**said)
 
     @property
     def mode(self) -> Mode:
         """What stdout carries. Raises `UsageProblem` where two options contradict each other."""
-        names: tuple[Mode, ...] = ("json", "ndjson", "quiet")
-        chosen = [name for name in names if getattr(self, name)]
+        chosen = [name for name in MODES if getattr(self, name)]
         if len(chosen) > 1:
             raise UsageProblem(
                 f"--{chosen[0]} and --{chosen[1]} contradict each other", "Choose one of them."

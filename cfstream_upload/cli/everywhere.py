@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from typing import Annotated, Any, get_args
 
 import typer
 
+from cfstream_upload.cli.commands import source_of
 from cfstream_upload.cli.common import Common
-from cfstream_upload.cli.desk import opened_desk
+from cfstream_upload.cli.desk import Desk, opened_desk
 from cfstream_upload.cli.groups import expanded, grouped
 from cfstream_upload.errors import CfuploadError, Interrupted, described
 
@@ -31,14 +34,14 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(run)
     def command(context: typer.Context, **values: Any) -> int:  # noqa: ANN401  # as declared
-        inner = Common(**{name: values.pop(name) for name in names})
-        outer = context.obj if isinstance(context.obj, Common) else Common()
-        with opened_desk(inner.over(outer)) as desk:
+        given = {name: values.pop(name) for name in names}
+        with _opened(context, given) as desk:
             try:
                 return run(desk, **grouped(values, groups)) or 0
             except CfuploadError as error:
+                by_variable(error, context)
                 return desk.reported(error)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, typer.Abort):
                 return desk.reported(Interrupted("Interrupted"))
             except Exception as bug:  # noqa: BLE001  the last boundary: never a traceback
                 return desk.reported(described(bug))
@@ -48,16 +51,42 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
     return command
 
 
-def with_callback(keep: Callable[[typer.Context, Common], None]) -> Callable[..., None]:
-    """``keep(context, common)`` as Typer's callback: the same options before the command's name."""
+@contextmanager
+def _opened(context: typer.Context, given: dict[str, Any]) -> Iterator[Desk]:
+    """The desk for what the flags here, those before the command and the variables say."""
+    flags, variables = Common(), Common()
+    for name, value in given.items():
+        setattr(variables if source_of(context, name) == "ENVIRONMENT" else flags, name, value)
+    outer = context.obj if isinstance(context.obj, Common) else Common()
+    with ExitStack() as stack:
+        try:
+            desk = stack.enter_context(opened_desk(flags.over(outer, variables)))
+        except CfuploadError as error:
+            by_variable(error, context)
+            raise
+        yield desk
+
+
+def by_variable(error: CfuploadError, context: typer.Context) -> None:
+    """Let ``error`` name variables in place of options that nobody wrote."""
+    for parameter in context.command.params:
+        if parameter.envvar and source_of(context, parameter.name) == "ENVIRONMENT":
+            for name in parameter.opts:
+                error.message = re.sub(
+                    rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(parameter.envvar), error.message
+                )
+
+
+def keeping_everywhere() -> Callable[..., None]:
+    """Typer's callback of a group: it keeps the options that stand before the command's name."""
     common = inspect.signature(Common, eval_str=True).parameters.values()
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     # Before the command's name no variable is read, or it would beat a flag after it.
     parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=_flag_only(p)) for p in common]
 
-    @functools.wraps(keep)
     def callback(context: typer.Context, **values: Any) -> None:  # noqa: ANN401  # as declared
-        keep(context, Common(**values))
+        outer = context.obj if isinstance(context.obj, Common) else Common()
+        context.obj = Common(**values).over(outer, Common())
 
     callback.__signature__ = inspect.Signature([*parameters, context])  # type: ignore[attr-defined]  # Typer reads it
     callback.__annotations__ = {p.name: p.annotation for p in (*parameters, context)}

@@ -1,14 +1,15 @@
-"""``cfupload help``: what the exit codes mean."""
+"""``cfupload help``: topics, and the help of each command."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
-from cfstream_upload.errors import UsageProblem, exit_code_table
+from cfstream_upload.errors import UsageProblem
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,21 +17,51 @@ def add_to(app: typer.Typer) -> None:
     app.command("help")(with_everywhere(explain))
 
 
-def explain(desk: Desk, topic: Annotated[str, typer.Argument(metavar="exit-codes")]) -> int:
-    """Explain a topic.
+def explain(
+    desk: Desk,
+    topic: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="A topic or a command.")
+    ] = None,
+) -> int:
+    """Explain a topic or a command; alone it lists the topics.
 
     Examples:
 
         cfupload help exit-codes
 
-        cfupload help exit-codes | less
+        cfupload help config set
     """
-    if topic != "exit-codes":
-        raise UsageProblem(f"There is no help on {topic!r}", "Topics: exit-codes")
+    from cfstream_upload.cli.helppage import laid_out, terminal_width
+    from cfstream_upload.cli.reference import everything
+    from cfstream_upload.cli.topics import TOPICS
+    from cfstream_upload.nearest import did_you_mean
+
+    words = topic or []
+    if not words:
+        return _topics(desk)
+    if words[0] in TOPICS:
+        return TOPICS[words[0]].show(desk, words[1:])
+    page = everything().below(words)
+    if page is None:
+        known = [*TOPICS, *(one.name.partition(" ")[2] for one in everything().commands())]
+        asked = " ".join(words)
+        raise UsageProblem(f"There is no help on {asked!r}", did_you_mean(asked, known))
     if desk.common.mode == "json":
-        names = ("code", "meaning", "action")
-        rows = [dict(zip(names, row, strict=True)) for row in exit_code_table()]
-        desk.console.document({"version": 1, "exit_codes": rows, "error": None})
+        desk.console.document({"version": 1, "command": asdict(page), "error": None})
+    else:
+        for line in laid_out(page, terminal_width()).splitlines():
+            desk.console.line(line)
+    return 0
+
+
+def _topics(desk: Desk) -> int:
+    from cfstream_upload.cli.topics import TOPICS, show_rows
+
+    rows = [(name, topic.summary) for name, topic in TOPICS.items()]
+    if desk.common.mode == "json":
+        told = [{"name": name, "summary": summary} for name, summary in rows]
+        desk.console.document({"version": 1, "topics": told, "error": None})
         return 0
-    desk.console.table(["CODE", "MEANING", "WHAT TO DO"], [list(row) for row in exit_code_table()])
+    show_rows(desk, ["TOPIC", "WHAT IT EXPLAINS"], rows)
+    desk.console.say("Each command: cfupload help COMMAND")
     return 0

@@ -347,8 +347,8 @@ def policy_of(failing: Failing, line: Line) -> Policy:
     policy = Policy(
         retries=line.retries,
         retry_max_time=parse_time(line.retry_max_time),
-        keep_failed=_choice("--on-failure", failing.on_failure) == "keep",
-        keep_unprocessed=_choice("--on-processing-error", failing.on_processing_error) == "keep",
+        keep_failed=failing.on_failure == "keep",
+        keep_unprocessed=failing.on_processing_error == "keep",
     )
     if line.chunk_size is None:
         return policy
@@ -360,12 +360,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise UsageProblem(f"--meta {text!r} is not K=V", "Like: --meta team=red")
     return key, value
-
-
-def _choice(flag: str, value: str) -> str:
-    if value not in ("delete", "keep"):
-        raise UsageProblem(f"{flag} {value!r} is neither delete nor keep", "Choose one of them.")
-    return value
 
 
 def _chunk(size: int) -> int:
