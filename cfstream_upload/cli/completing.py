@@ -67,7 +67,9 @@ def candidates(root: Page, words: Sequence[str]) -> list[Candidate]:
     if last.startswith("-") and not ended:
         return _options(page, last)
     if page.pages:
-        return _matching(((one.path[-1], one.summary) for one in page.pages), last)
+        # After a word that is no command, nothing is right.
+        pages = () if arguments else page.pages
+        return _matching(((one.path[-1], one.summary) for one in pages), last)
     if not page.arguments:
         return []
     argument = page.arguments[min(arguments, len(page.arguments) - 1)]

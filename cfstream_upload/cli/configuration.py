@@ -185,7 +185,23 @@ def _asked(key: str) -> str:
         raise UsageProblem(
             f"There is no terminal to ask at for {key}", "Give it on stdin, or redirect less."
         )
-    return str(typer.prompt(key, hide_input=key in SECRET, err=True))
+    return _typed(key)
+
+
+def _typed(key: str) -> str:
+    import getpass
+
+    try:
+        if key in SECRET:
+            return getpass.getpass(f"{key}: ")
+        sys.stderr.write(f"{key}: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+    except EOFError:
+        line = ""
+    if not line:
+        raise UsageProblem(f"No value was given for {key}", "Nothing was written.")
+    return line.removesuffix("\n")
 
 
 def path(desk: Desk) -> int:

@@ -41,7 +41,7 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
             except CfuploadError as error:
                 by_variable(error, context)
                 return desk.reported(error)
-            except (KeyboardInterrupt, typer.Abort):
+            except KeyboardInterrupt:
                 return desk.reported(Interrupted("Interrupted"))
             except Exception as bug:  # noqa: BLE001  the last boundary: never a traceback
                 return desk.reported(described(bug))

@@ -15,6 +15,8 @@ from cfstream_upload.origins import FLAGS
 
 _DEFAULT = re.compile(r" \[([^\]]+)\](\.?)\Z")
 
+_MEANINGS = {"UID": "A video's UID: 32 hex digits, as cfupload list shows them."}
+
 
 @dataclass(frozen=True)
 class Option:
@@ -127,7 +129,9 @@ def page_of(command: Any, path: tuple[str, ...]) -> Page:  # noqa: ANN401  # a C
 
 
 def _argument(one: Any) -> Argument:  # noqa: ANN401  # a Click argument
-    return Argument(one.metavar or one.name.upper(), one.help or "", one.required, one.nargs == -1)
+    metavar = one.metavar or one.name.upper()
+    meaning = one.help or _MEANINGS.get(metavar, "")
+    return Argument(metavar, meaning, one.required, one.nargs == -1)
 
 
 def _option(one: Any, path: tuple[str, ...], implied: bool) -> Option:  # noqa: ANN401  # a Click option
