@@ -172,15 +172,6 @@ def warnings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[s
     return _warnings(Layers(flags, environ))
 
 
-def _warnings(layers: Layers) -> tuple[str, ...]:
-    old = [
-        f"{found.origin} is an old name: use CLOUDFLARE_{found.origin.removeprefix('CF_')}"
-        for found in (layers.find(*_ACCOUNT), layers.find(*_TOKEN))
-        if found and found.name.startswith("old_")
-    ]
-    return (*layers.file.warnings, *old)
-
-
 def _places(layers: Layers) -> list[Setting]:
     """The config file and the profile that the settings come from."""
     path = layers.file.path

@@ -68,7 +68,7 @@ def test_values_are_offered_by_what_the_metavar_promises(line: str, words: list[
 
 
 def test_names_of_files_are_left_to_the_shell() -> None:
-    for line in ("send ", "send a.mp4 b", "send -- -x", "send --log-file ", "--ca-cert "):
+    for line in ("send ", "send a.mp4 b", "send -- -x", "send --log-file ", "send --manifest "):
         assert candidates(everything(), line.split(" ")) == [Candidate("file")], line
 
 
@@ -91,8 +91,9 @@ def test_uids_of_the_journal_are_offered_with_their_files(tmp_path: Path) -> Non
 
 
 def test_no_journal_is_no_trouble_and_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
     assert offered("get ") == []
-    assert not (tmp_path / "state").exists()
+    assert list((tmp_path / "state").iterdir()) == []
 
 
 def test_a_broken_config_file_leaves_the_prompt_clean(

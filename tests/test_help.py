@@ -7,7 +7,9 @@ import json
 import os
 import pty
 import re
+import select
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +132,18 @@ def test_help_as_json_is_one_document(told: Told) -> None:
     assert {"name", "meaning", "option"} == set(found[0])
 
 
+def test_help_of_a_command_loads_nothing_that_only_running_it_needs() -> None:
+    heavy = "httpx httpcore rich tusclient requests sqlite3 pymediainfo platformdirs xxhash"
+    probe = (
+        "import sys\n"
+        "from cfstream_upload.cli.app import run\n"
+        "assert run(['send', '--help']) == 0\n"
+        f"print([name for name in {heavy.split()!r} if name in sys.modules], file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-P", "-c", probe], capture_output=True, check=True)
+    assert ended.stderr.decode().strip() == "[]"
+
+
 # --- topics --------------------------------------------------------------------------------------
 
 
@@ -164,7 +178,10 @@ def test_a_topic_on_a_terminal_is_wrapped_to_its_width(monkeypatch: pytest.Monke
         monkeypatch.setattr(sys, "stdout", out)
         assert run(["help", "exit-codes"]) == 0
         monkeypatch.undo()
-        lines = shown.read(65536).decode().splitlines()
+        content = b""
+        while select.select([shown], [], [], 0.5)[0]:
+            content += shown.read(65536)
+    lines = content.decode().splitlines()
     assert max(map(len, lines)) < 70
     assert lines[0].startswith("  0         the video is on Stream")
     assert any(line.startswith("  130, 143  interrupted") for line in lines)
@@ -191,7 +208,7 @@ def test_a_topic_on_a_terminal_is_wrapped_to_its_width(monkeypatch: pytest.Monke
         ("completion bsh", "SHELL 'bsh'", "Did you mean bash?"),
         ("config set acount_id x", "setting 'acount_id'", "Did you mean account_id?"),
         ("config unset lable", "setting 'lable'", "Did you mean label?"),
-        ("send", "FILE is missing", "Like: cfupload send big.mp4"),
+        ("send", "No file is named", "Like: cfupload send big.mp4"),
         ("get", "UID is missing", "Like: cfupload get 0123"),
         ("get a b", "does not take: b", "Like: cfupload get 0123"),
         ("send --name", "--name needs a value", "Like: --name TEXT"),

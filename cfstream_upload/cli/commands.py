@@ -94,7 +94,7 @@ def source_of(ctx: Any, name: str) -> str:  # noqa: ANN401  # Click's context
 def place_of(ctx: Any, parameter: Any) -> str:  # noqa: ANN401  # Click's own
     """What somebody wrote to give ``parameter`` its value: the option, variable or argument."""
     if isinstance(parameter, TyperArgument):
-        metavar = parameter.metavar or ""
+        metavar = (parameter.metavar or "").strip("[].")
         return str(parameter.name if "|" in metavar else metavar or parameter.name).upper()
     if parameter.envvar and source_of(ctx, parameter.name) == "ENVIRONMENT":
         return str(parameter.envvar)

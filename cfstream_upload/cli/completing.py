@@ -8,6 +8,7 @@ a meaning, with tabs between them; the kinds ``file`` and ``folder`` leave the n
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from cfstream_upload.cli.reference import Option, Page, everything
 from cfstream_upload.safetext import safe
 
 VARIABLE = "_CFUPLOAD_COMPLETE"
-_PATHS = {"FILE": "file", "FILE.csv": "file", "FILE|-": "file", "DIR": "folder"}
+_PATHS = {"FILE": "file", "DIR": "folder"}
 _LONGEST_MEANING = 60
 
 
@@ -108,8 +109,9 @@ def _matching(pairs: Iterable[tuple[str, str]], begun: str) -> list[Candidate]:
 
 
 def _values(metavar: str, names: Sequence[str], begun: str) -> list[Candidate]:
-    if metavar in _PATHS:
-        return [Candidate(_PATHS[metavar])]
+    # Of "FILE.csv" and "FILE|DIR|GLOB" too, the first word says what it is.
+    if kind := _PATHS.get(re.split(r"[.|]", metavar)[0]):
+        return [Candidate(kind)]
     if words := kinds.words_of(metavar):
         return _matching(((word, "") for word in words), begun)
     if "--profile" in names:

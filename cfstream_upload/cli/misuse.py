@@ -67,7 +67,7 @@ def _no_such_option(name: str, page: Page) -> UsageProblem:
         hint = f"It is an option of: {', '.join(others)}"
     else:
         hint = f"See: {page.name} --help"
-    if any(one.metavar == "FILE" for one in page.arguments):
+    if any(one.metavar.startswith("FILE") for one in page.arguments):
         hint += " (a file name that begins with '-' goes after '--')"
     return UsageProblem(message, hint)
 

@@ -129,7 +129,7 @@ def page_of(command: Any, path: tuple[str, ...]) -> Page:  # noqa: ANN401  # a C
 
 
 def _argument(one: Any) -> Argument:  # noqa: ANN401  # a Click argument
-    metavar = one.metavar or one.name.upper()
+    metavar = (one.metavar or one.name.upper()).strip("[].")
     meaning = one.help or _MEANINGS.get(metavar, "")
     return Argument(metavar, meaning, one.required, one.nargs == -1)
 
