@@ -188,7 +188,8 @@ def explain(flags: Mapping[str, object], environ: Mapping[str, str]) -> list[Set
     No token file is read and no token command run. Raises `ConfigProblem` where the config file
     itself cannot be read.
     """
-    return _explained(Layers(flags, environ))
+    layers = Layers(flags, environ)
+    return [*_places(layers), *_explained(layers)]
 
 
 def _explained(layers: Layers) -> list[Setting]:
