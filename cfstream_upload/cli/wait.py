@@ -37,7 +37,7 @@ def wait(
 
         cfupload wait 0123456789abcdef0123456789abcdef
 
-        cfupload wait --wait playable --wait-timeout 5m 0123456789abcdef0123456789abcdef
+        cfupload wait --wait-timeout 5m 0123456789abcdef0123456789abcdef
     """
     from cfstream_upload.interruption import Interruption, signals_as
     from cfstream_upload.result import error_document
