@@ -176,7 +176,7 @@ class Console:
         """Tell scripts of one thing: ``fields`` with a ``message_type``, and the time of now."""
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         kind = {"version": VERSION, "message_type": fields.get("message_type"), "time": moment}
-        line = self._json({**kind, **fields}) + "\n"
+        line = self._json({**kind, "file": None, **fields}) + "\n"
         with self._lock:
             if self._mode == "ndjson":
                 self._write_out(line)

@@ -80,6 +80,6 @@ def _receipt(session: Session, video: Video) -> Attempt | None:
     return Attempt(
         id=marker.attempt, host=marker.host, label=marker.label,
         base=session.settings.base, account=session.settings.account,
-        path="", file=Identity(0, 0, size if isinstance(size, int) else 0, 0, ""),
+        path="", file=Identity(0, 0, max(0, size) if isinstance(size, int) else 0, 0, ""),
         stage=Stage.STORED, uid=video.uid, told=True,
     )  # fmt: skip

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cfstream_upload import events
+from cfstream_upload.documents import VERSION as VERSION
 from cfstream_upload.meter import Meter
-
-VERSION = 1
 
 
 def as_json(content: object, change: Callable[[str], str], indent: int | None = None) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import Served, served
+from judging import complaints
+from served import Ended, Served, served
+
+from cfstream_upload.cli.app import run
+from cfstream_upload.console import Console
 
 _PRIVATE = ("CLOUDFLARE_", "CF_", "CFUPLOAD_")
 _AROUND = (
@@ -50,6 +54,24 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CFUPLOAD_CONFIG", str(tmp_path / "config.toml"))
 
 
+@pytest.fixture(autouse=True)
+def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a command prints as JSON in this process has the shape of its schema."""
+    wrong: list[str] = []
+
+    class Judged(Console):
+        def _json(self, content: object, indent: int | None = None) -> str:
+            text = super()._json(content, indent)
+            # Told at the end: an error raised here would be taken for one of the command.
+            wrong.extend(complaints(text, line=indent is None))
+            return text
+
+    # Commands take the class from here when they start; tests of the console alone have it.
+    monkeypatch.setattr("cfstream_upload.console.Console", Judged)
+    yield
+    assert not wrong, wrong
+
+
 @pytest.fixture
 def stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """The embedded Stream on real sockets, and a proxy that can harm its uploads."""
@@ -57,3 +79,19 @@ def stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         for name, value in here.environment.items():
             monkeypatch.setenv(name, value)
         yield here
+
+
+@pytest.fixture
+def ran(
+    stream: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
+    """Run a command in this process, which is quicker than starting one."""
+    monkeypatch.chdir(stream.folder)
+
+    def command(*arguments: str) -> Ended:
+        capfd.readouterr()
+        code = run(list(arguments))
+        told = capfd.readouterr()
+        return Ended(code, told.out, told.err)
+
+    return command

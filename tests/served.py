@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from judging import judge_output
 from mp4 import padded_mp4
 
 from cfstream_upload.emulator.exchange import Exchange, Request
@@ -72,6 +73,9 @@ class Ended:
     code: int
     out: str
     err: str
+
+    def __post_init__(self) -> None:
+        judge_output(self.out)
 
     @property
     def document(self) -> Any:  # noqa: ANN401  # whatever the command printed

@@ -24,20 +24,6 @@ from cfstream_upload.emulator.faults import Answer, Fault
 Ran = Callable[..., Ended]
 
 
-@pytest.fixture
-def ran(stream: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """Run a command in this process, which is quicker than starting one."""
-    monkeypatch.chdir(stream.folder)
-
-    def command(*arguments: str) -> Ended:
-        capfd.readouterr()
-        code = run(list(arguments))
-        told = capfd.readouterr()
-        return Ended(code, told.out, told.err)
-
-    return command
-
-
 def at_terminal(answer: bytes, *arguments: str, folder: Path) -> tuple[int, str]:
     """Run a command at a pseudo-terminal where somebody types ``answer``; its code and screen."""
     master, slave = pty.openpty()

@@ -235,7 +235,7 @@ def test_events_are_records_that_scripts_know(tmp_path: Path) -> None:
         "file": "a.mp4", "uid": UID, "bytes_acknowledged": 42 * MB, "bytes_sent": 50 * MB,
         "total_bytes": 100 * MB, "bytes_per_second": None, "seconds_remaining": None,
     }  # fmt: skip
-    assert records[-1] == {"files": 1}
+    assert records[-1] == {"file": None, "files": 1}
     assert appended.read_text() == '{"earlier": true}\n' + run.out
 
 

@@ -25,6 +25,7 @@ PURE = {
     "apichecks": {"attempt", "checks", "envelope", "units", "video"},
     "events": set(),
     "result": {"errors"},
+    "documents": {"errors", "result"},
     "safetext": set(),
     "units": {"errors"},
     "errors": set(),
@@ -105,7 +106,7 @@ FACES: dict[str, set[str]] = {
     "tables": set(),
     "streams": {"safetext"},
     "loglines": {"events", "meter", "units"},
-    "records": {"events", "meter", "safetext"},
+    "records": {"documents", "events", "meter", "safetext"},
     "bar": {"meter", "streams"},
     "console": {
         "bar",

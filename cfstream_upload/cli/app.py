@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import suppress
 
 import typer
 from typer.exceptions import TyperException
@@ -22,7 +20,7 @@ from cfstream_upload.cli import (
 )
 from cfstream_upload.cli.commands import App
 from cfstream_upload.cli.common import Common
-from cfstream_upload.cli.desk import opened_desk
+from cfstream_upload.cli.desk import emergency_desk
 from cfstream_upload.cli.everywhere import keeping_everywhere
 from cfstream_upload.errors import CfuploadError, described
 
@@ -66,26 +64,33 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _told(error: CfuploadError, arguments: list[str]) -> int:
-    """Tell of an ``error`` that came before, or while, a command got its desk."""
-    try:
-        with opened_desk(_wanted(arguments)) as desk:
-            return desk.reported(error)
-    except CfuploadError:
-        # The desk itself is what is wrong, as with an output file that cannot be opened.
-        from cfstream_upload.safetext import safe
+def command_names() -> set[str]:
+    """What can stand where a command is named."""
+    return set(getattr(typer.main.get_command(app), "commands", {}))
 
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
-    return error.exit_code
+
+def _command(arguments: list[str]) -> str:
+    """The command that was named, "" where none is."""
+    names = command_names()
+    return next((one for one in arguments if one in names), "")
+
+
+def _told(error: CfuploadError, arguments: list[str]) -> int:
+    """Tell of ``error`` as the command itself would have."""
+    with emergency_desk(_wanted(arguments), _command(arguments)) as desk:
+        return desk.reported(error)
 
 
 def _wanted(arguments: list[str]) -> Common:
-    """What stdout is to carry, as far as that can be told from a command line that is wrong."""
+    """What stdout is to carry, from options that could not all be read."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     modes = ("json", "ndjson")
     flags = [mode for mode in modes if f"--{mode}" in options]
-    quiet = {"-q", "--quiet"} & set(options)
-    variables = [mode for mode in modes if os.environ.get(f"CFUPLOAD_{mode.upper()}") == "1"]
-    chosen = (flags or (not quiet and variables) or [""])[0]
-    return Common(json=chosen == "json", ndjson=chosen == "ndjson")
+    quiet = not flags and not {"-q", "--quiet"}.isdisjoint(options)
+    variables = [mode for mode in modes if _is_true(f"CFUPLOAD_{mode.upper()}")]
+    chosen = [*flags, *([] if quiet else variables), ""][0]
+    return Common(json=chosen == "json", ndjson=chosen == "ndjson", quiet=quiet)
+
+
+def _is_true(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in {"1", "true", "t", "yes", "y", "on"}

@@ -198,9 +198,12 @@ def _swept(desk: Desk, swept: list[Swept], problem: CfuploadError | None) -> int
 def _forgotten(desk: Desk, session: Session, names: list[str]) -> int:
     from cfstream_upload import sweeping
 
+    found = []
     for name in names:
         row = sweeping.forget(session, name)
+        found.append(_row(sweeping.Item(row, "written off without asking Stream"), "forgotten"))
         desk.console.warning(f"written off without asking Stream: {row.uid or row.id}")
+    desk.answered("swept", "swept", found)
     return 0
 
 
@@ -211,13 +214,12 @@ def _rebuilt(desk: Desk, session: Session, *, dry_run: bool, yes: bool) -> int:
     refuse_if_sound(folder)
     if dry_run:
         desk.console.warning(f"the journal in {folder} would be moved aside and begun anew")
+        desk.answered("journal", "journal", [])
         return 0
     if not yes and not desk.console.ask(f"Move the journal in {folder} aside and begin anew?"):
         raise UsageProblem("Nothing was changed", "To do it without a question: --yes")
     found = rebuild_journal(session)
-    if desk.common.mode == "json":
-        rows = [_told(row, "receipt") for row in found]
-        desk.console.document({"version": 1, "journal": rows, "error": None})
+    desk.answered("journal", "journal", [_told(row, "receipt") for row in found])
     words = "a new journal was begun; Stream still has these videos of the old one"
     desk.console.warning(f"{words}: {len(found)}. Which files they were is not known any more")
     return 0

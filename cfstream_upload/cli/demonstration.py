@@ -86,8 +86,7 @@ class Demonstration:
         seconds = round(time.monotonic() - started, 1)
         self._say("")
         self._say(f"All four acts ended as promised, in {seconds} s.")
-        if self._desk.common.mode == "json":
-            self._desk.console.document({"version": 1, "acts": self._acts, "error": None})
+        self._desk.answered("acts", "act", self._acts)
         return 0
 
     @contextmanager
@@ -129,7 +128,7 @@ class Demonstration:
         """Work in ``folder`` on the demo's own account, and on nothing of the user's."""
         before, home = dict(os.environ), Path.cwd()
         for name in list(os.environ):
-            if name.startswith(("CFUPLOAD_", "CLOUDFLARE_", "CF_")):
+            if name.startswith(("CFUPLOAD_", "CLOUDFLARE_", "CF_", "GITHUB_")):
                 del os.environ[name]
         os.environ.update(account)
         os.chdir(folder)

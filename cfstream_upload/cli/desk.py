@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfstream_upload.cli.common import Common
-from cfstream_upload.errors import CfuploadError, ConfigProblem, ExtraMissing
+from cfstream_upload.errors import CfuploadError, ConfigProblem, ExtraMissing, UsageProblem
 
 if TYPE_CHECKING:
     from cfstream_upload.config import Settings
@@ -30,17 +30,33 @@ class Desk:
     common: Common
     console: Console
     redactor: Redactor
+    command: str = ""
+    """The command's name, as `documents.KEYS` has it."""
 
     def reported(self, error: CfuploadError) -> int:
         """Tell people and scripts of ``error``; its exit code."""
+        from cfstream_upload.documents import failure
         from cfstream_upload.result import error_document
 
         self.console.problem(error)
         if self.common.mode == "json":
-            self.console.document({"version": 1, "error": error_document(error)})
-        elif self.common.mode == "ndjson":
-            self.console.event({"message_type": "exit_error", **error_document(error)})
+            self.console.document(failure(self.command, error))
+        self.console.event({"message_type": "exit_error", **error_document(error)})
         return error.exit_code
+
+    def answered(self, key: str, kind: str, rows: Sequence[Mapping[str, object]]) -> bool:
+        """Give ``rows`` to a program: as one document under ``key``, or as events of ``kind``.
+
+        False where a person reads, and nothing was printed.
+        """
+        from cfstream_upload.documents import document
+
+        if self.common.mode == "json":
+            self.console.document(document(key, rows))
+        elif self.common.mode == "ndjson":
+            for row in rows:
+                self.console.event({"message_type": kind, **row})
+        return self.common.mode in ("json", "ndjson")
 
     def settings(self, *, read_label: bool = False, need_account: bool = True) -> Settings:
         """The account to work on; with ``--local`` the embedded Stream's own."""
@@ -151,3 +167,24 @@ def opened_desk(common: Common) -> Iterator[Desk]:
         redactor=redactor,
     ) as console:
         yield Desk(common, console, redactor)
+
+
+@contextmanager
+def emergency_desk(common: Common, command: str) -> Iterator[Desk]:
+    """A desk for an error that came before the command's own: it can only tell."""
+    from cfstream_upload.console import Console
+    from cfstream_upload.safetext import Redactor
+
+    output_file = os.environ.get("CFUPLOAD_OUTPUT_FILE")
+    paths = [Path(output_file), None] if output_file else [None]
+    for path in paths:
+        try:
+            console = Console(
+                sys.stdout, sys.stderr, None, os.environ, mode=common.mode, output_file=path
+            )
+        except UsageProblem:
+            # It cannot be opened, which may be the very error to tell.
+            continue
+        with console:
+            yield Desk(common, console, Redactor(), command)
+        return

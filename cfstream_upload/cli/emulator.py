@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from cfstream_upload.cli.desk import Desk, state_dir
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import ExtraMissing, UsageProblem
+
+if TYPE_CHECKING:
+    from cfstream_upload.emulator.endpoint import Endpoint
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +44,8 @@ def emulator(
 
     if stop:
         ended = detached.stop(state_dir() / "local")
-        desk.console.line("Stopped." if ended else "No embedded Stream was running.")
+        if not _told(desk, None):
+            desk.console.line("Stopped." if ended else "No embedded Stream was running.")
         return 0
     return _serve(desk, port or 0)
 
@@ -64,15 +68,25 @@ def _serve(desk: Desk, port: int) -> int:
         ) from None
     served = server.Server(Stream(), listener)
     endpoint = served.endpoint
-    if desk.common.mode == "json":
-        desk.console.document({"version": 1, "emulator": asdict(endpoint), "error": None})
-    else:
+    if not _told(desk, endpoint):
         desk.console.line(f"export CLOUDFLARE_API_BASE_URL={endpoint.base_url}")
         desk.console.line(f"export CLOUDFLARE_ACCOUNT_ID={endpoint.account}")
         desk.console.line(f"export CLOUDFLARE_API_TOKEN={endpoint.token}")
     desk.console.warning("the embedded Stream keeps videos in memory until it ends: Ctrl-C")
     served.serve()
     return 0
+
+
+def _told(desk: Desk, endpoint: Endpoint | None) -> bool:
+    """Tell a program where the embedded Stream is, or that none is left; False for a person."""
+    from cfstream_upload.documents import document
+
+    content = None if endpoint is None else asdict(endpoint)
+    if desk.common.mode == "json":
+        desk.console.document(document("emulator", content))
+    elif desk.common.mode == "ndjson":
+        desk.console.event({"message_type": "emulator", "emulator": content})
+    return desk.common.mode in ("json", "ndjson")
 
 
 def demo(desk: Desk) -> int:

@@ -37,6 +37,7 @@ def with_everywhere(run: Callable[..., int | None]) -> Callable[..., int]:
         given = {name: values.pop(name) for name in names}
         with _opened(context, given) as desk:
             try:
+                desk.command = "".join(context.command_path.split()[1:2])
                 return run(desk, **grouped(values, groups)) or 0
             except CfuploadError as error:
                 by_variable(error, context)

@@ -58,9 +58,9 @@ def _topics(desk: Desk) -> int:
     from cfstream_upload.cli.topics import TOPICS, show_rows
 
     rows = [(name, topic.summary) for name, topic in TOPICS.items()]
-    if desk.common.mode == "json":
-        told = [{"name": name, "summary": summary} for name, summary in rows]
-        desk.console.document({"version": 1, "topics": told, "error": None})
+    if desk.answered(
+        "topics", "topic", [{"name": name, "summary": summary} for name, summary in rows]
+    ):
         return 0
     show_rows(desk, ["TOPIC", "WHAT IT EXPLAINS"], rows)
     desk.console.say("Each command: cfupload help COMMAND")

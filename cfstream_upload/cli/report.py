@@ -62,8 +62,7 @@ class Report:
         totals = summary(results, time.monotonic() - self._started, code)
         if self.desk.common.mode == "json":
             self._document(results, totals)
-        elif self.desk.common.mode == "ndjson":
-            self.desk.console.event({"message_type": "summary", **totals})
+        self.desk.console.event({"message_type": "summary", **totals})
         if self.count > 1:
             if not any(result.plan for result in results):
                 self._table(results)

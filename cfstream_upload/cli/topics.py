@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from cfstream_upload.cli.reference import Option, everything
+from cfstream_upload.cli.schemas import explain_schema
 from cfstream_upload.errors import URGENCY, exit_code_table
 from cfstream_upload.origins import MEANINGS, VARIABLES
 
@@ -38,6 +39,8 @@ AROUND = (
     ("NO_COLOR", "Set: no colours."),
     ("TERM", "dumb: no bar and no colours."),
     ("GITHUB_ACTIONS", "true: errors and warnings become annotations."),
+    ("GITHUB_OUTPUT", "There: the file that gets uid, uids and exit_code."),
+    ("GITHUB_STEP_SUMMARY", "There: the file that gets a table of the files."),
 )
 """What is read outside the options and the settings."""
 
@@ -82,10 +85,9 @@ def show_rows(desk: Desk, headers: Sequence[str], rows: Sequence[Sequence[str]])
 
 def _exit_codes(desk: Desk, _words: Sequence[str]) -> int:
     table = exit_code_table()
-    if desk.common.mode == "json":
-        names = ("code", "meaning", "action")
-        rows = [dict(zip(names, row, strict=True)) for row in table]
-        desk.console.document({"version": 1, "exit_codes": rows, "error": None})
+    names = ("code", "meaning", "action")
+    rows = [dict(zip(names, row, strict=True)) for row in table]
+    if desk.answered("exit_codes", "exit_code", rows):
         return 0
     show_rows(desk, ["CODE", "MEANING", "WHAT TO DO"], table)
     order = ", ".join(str(code) for code in URGENCY)
@@ -95,9 +97,7 @@ def _exit_codes(desk: Desk, _words: Sequence[str]) -> int:
 
 def _environment(desk: Desk, _words: Sequence[str]) -> int:
     rows = variables()
-    if desk.common.mode == "json":
-        document = [asdict(row) for row in rows]
-        desk.console.document({"version": 1, "variables": document, "error": None})
+    if desk.answered("variables", "variable", [asdict(row) for row in rows]):
         return 0
     show_rows(
         desk,
@@ -111,4 +111,5 @@ def _environment(desk: Desk, _words: Sequence[str]) -> int:
 TOPICS: Mapping[str, Topic] = {
     "exit-codes": Topic("What each exit code means, and what a script does.", _exit_codes),
     "environment": Topic("Every variable that is read.", _environment),
+    "schema": Topic("The JSON Schemas of every document and event.", explain_schema),
 }

@@ -163,7 +163,9 @@ def delete(
         remove(session, uid)
     if desk.common.mode == "json":
         desk.console.document({"version": 1, "videos": [video.raw], "error": None})
-    elif desk.common.mode != "ndjson":
+    elif desk.common.mode == "ndjson":
+        desk.console.event({"message_type": "deleted", "uid": uid, "video": video.raw})
+    else:
         desk.console.line(uid if desk.common.mode == "quiet" else f"Deleted {uid}")
     return 0
 
