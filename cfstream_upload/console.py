@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from cfstream_upload import events
 from cfstream_upload.errors import CfuploadError, UsageProblem
+from cfstream_upload.github import annotation, on_actions
 from cfstream_upload.loglines import Level, log_lines, progress_line, totals_line
 from cfstream_upload.meter import Meter, Totals
 from cfstream_upload.records import VERSION, as_json, described
@@ -71,7 +72,7 @@ class Console:
         self._environ = environ
         self._mode, self._verbosity, self._stats, self._clock = mode, verbosity, stats, clock
         can_move = environ.get("TERM", "") not in _NO_CURSOR
-        self._on_actions = environ.get("GITHUB_ACTIONS") == "true"
+        self._on_actions = on_actions(environ)
         self._color = can_move and not no_color and not environ.get("NO_COLOR")
         wanted = self._err.isatty() and mode != "quiet" if progress is None else progress
         self._draws = wanted and can_move
@@ -216,21 +217,19 @@ class Console:
 
     # --- for people: stderr ----------------------------------------------------------------------
 
-    def problem(self, error: CfuploadError) -> None:
-        """What went wrong and what to do: two lines, never a traceback.
+    def problem(self, error: CfuploadError, file: str = "") -> None:
+        """What went wrong, with ``file`` or at all, and what to do: two lines, never a traceback.
 
         On GitHub Actions a third makes it an annotation.
         """
         self._report("error", "31;1", error.message)
         self._report("  hint", "1", error.hint)
-        if self._on_actions:
-            told = self._clean(f"{error.message}  {error.hint}").replace("%", "%25")
-            with self._beside_bar():
-                self._err.write(f"::error title=cfupload::{told}\n")
+        self._annotate("error", f"{error.message}  {error.hint}", file)
 
     def warning(self, text: str) -> None:
-        """Something to know that changes no outcome."""
+        """Something to know that changes no outcome; on GitHub Actions an annotation too."""
         self._report("warning", "33;1", text)
+        self._annotate("warning", text)
 
     def say(self, text: str) -> None:
         """One line of the log, as usual as those of uploads."""
@@ -284,6 +283,12 @@ class Console:
             self._err.write(f"{shown} {line}\n")
             if self._log is not None:
                 self._log.write(f"{_local_time()} {label.strip()}: {line}\n")
+
+    def _annotate(self, level: str, text: str, file: str = "") -> None:
+        if self._on_actions:
+            line = annotation(level, self._clean(text), self._clean(file))
+            with self._beside_bar():
+                self._err.write(f"{line}\n")
 
     def _write_out(self, text: str) -> None:
         with self._beside_bar():

@@ -107,11 +107,13 @@ FACES: dict[str, set[str]] = {
     "streams": {"safetext"},
     "loglines": {"events", "meter", "units"},
     "records": {"documents", "events", "meter", "safetext"},
+    "github": {"result", "safetext", "units"},
     "bar": {"meter", "streams"},
     "console": {
         "bar",
         "errors",
         "events",
+        "github",
         "loglines",
         "meter",
         "records",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class Report:
             console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
         # A batch tells once why the rest was not begun.
         if result.error is not None and (result.outcome != "skipped" or self.count == 1):
-            console.problem(result.error)
+            console.problem(result.error, result.file)
         while (turn := self.results.get(self._told)) is not None:
             self._told += 1
             # A video that a wait failed on is there all the same, and was told of.
@@ -54,6 +55,7 @@ class Report:
 
     def conclude(self) -> int:
         """Tell of the whole run; its exit code."""
+        from cfstream_upload import github
         from cfstream_upload.result import summary
 
         results = [self.results[number] for number in sorted(self.results)]
@@ -67,6 +69,8 @@ class Report:
             if not any(result.plan for result in results):
                 self._table(results)
             self._totals(totals)
+        for problem in github.report(os.environ, results, totals, self.desk.redactor):
+            self.desk.console.warning(problem)
         return code
 
     def _document(self, results: list[Result], totals: dict[str, Any]) -> None:
