@@ -207,7 +207,8 @@ def test_every_command_that_ends_well_prints_its_document(ran: Ran, stream: Serv
     stream.file(size=100_000)
     uid = ran("send", "--json", "big.mp4").document["uploads"][0]["uid"]
     for command, key in (
-        ("send -n big.mp4", "uploads"), ("list", "videos"), (f"get {uid}", "videos"), ("status", "journal"),
+        ("send -n big.mp4", "uploads"), ("list", "videos"), (f"get {uid}", "videos"),
+        ("status", "journal"),
         ("cleanup --orphans", "swept"), ("config show", "settings"), ("config path", "settings"),
         ("config set label red", "settings"), ("help exit-codes", "exit_codes"),
         ("emulator --stop", "emulator"), (f"delete -y {uid}", "videos"),
