@@ -102,6 +102,18 @@ def test_a_command_that_fails_says_so_in_an_event(
     assert record["hint"]
 
 
+def test_what_cleanup_leaves_is_an_event_beside_its_document(
+    ran: Ran, stream: Served, told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    stream.file()
+    stream.proxy.die_after(8 * MIB)
+    ran("send", "--on-failure", "keep", "--retries", "0", "big.mp4")
+    (uid,) = [video["uid"] for video in stream.videos()]
+    ended = ran("cleanup", "--json", "--yes", "--max-delete", "0", uid)
+    assert ended.code == ended.document["error"]["code"] == told()[-1]["code"] == 7
+    assert told()[-1]["message_type"] == "exit_error"
+
+
 def test_with_ndjson_wrong_usage_is_an_event_on_stdout(
     ran: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,9 +190,9 @@ def _swept(desk: Desk, swept: list[Swept], problem: CfuploadError | None) -> int
     if left:
         problem = LeftoverRemains(f"{left} upload(s) could not be removed yet")
     _shown(desk, [(one.item, one.outcome) for one in swept], problem)
-    for error in [*errors, *([problem] if problem else [])]:
+    for error in errors:
         desk.console.problem(error)
-    return problem.exit_code if problem else 0
+    return desk.ended(problem) if problem else 0
 
 
 def _forgotten(desk: Desk, session: Session, names: list[str]) -> int:

@@ -36,11 +36,16 @@ class Desk:
     def reported(self, error: CfuploadError) -> int:
         """Tell people and scripts of ``error``; its exit code."""
         from cfstream_upload.documents import failure
+
+        if self.common.mode == "json":
+            self.console.document(failure(self.command, error))
+        return self.ended(error)
+
+    def ended(self, error: CfuploadError) -> int:
+        """Tell of ``error`` beside a document that was printed already; its exit code."""
         from cfstream_upload.result import error_document
 
         self.console.problem(error)
-        if self.common.mode == "json":
-            self.console.document(failure(self.command, error))
         self.console.event({"message_type": "exit_error", **error_document(error)})
         return error.exit_code
 

@@ -103,13 +103,8 @@ def _lines(check: Check, columns: int | None) -> list[str]:
 
 
 def _ended(desk: Desk, made: list[Check], error: CfuploadError | None) -> int:
-    from cfstream_upload.result import error_document
+    from cfstream_upload.documents import document
 
-    if desk.common.mode != "json":
-        return 0 if error is None else desk.reported(error)
-    told = None if error is None else error_document(error)
-    desk.console.document({"version": 1, "checks": [c.document() for c in made], "error": told})
-    if error is None:
-        return 0
-    desk.console.problem(error)
-    return error.exit_code
+    if desk.common.mode == "json":
+        desk.console.document(document("checks", [check.document() for check in made], error))
+    return 0 if error is None else desk.ended(error)
