@@ -523,7 +523,7 @@ def test_a_dry_run_asks_nobody_and_creates_nothing(ran: Ran, stream: Served) -> 
         (("--files-from", "none.txt"), "cannot be read"),
         (("--files-from", "empty.txt"), "is empty"),
         (("--name", "x", "a.mp4", "b.mp4"), "--name is for one file"),
-        (("-j", "0", "a.mp4"), "'-j'"),
+        (("-j", "0", "a.mp4"), "--jobs takes"),
         (("--bwlimit", "fast", "a.mp4"), "is no size"),
         (("--manifest", "other.csv", "a.mp4"), "is no manifest of cfupload"),
     ],
