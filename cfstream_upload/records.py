@@ -40,7 +40,7 @@ def described(event: events.Event, meter: Meter | None, now: float) -> dict[str,
             }  # fmt: skip
         case events.Retrying():
             return {
-                "message_type": "retrying", "file": file or None, "message": event.message,
+                "message_type": "retrying", "file": file, "message": event.message,
                 "tries": event.tries, "seconds": round(event.seconds, 3),
             }  # fmt: skip
         case events.Uploaded():

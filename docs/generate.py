@@ -6,6 +6,7 @@ A test compares them with what this would write.
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +60,25 @@ def fault_matrix() -> str:
         words = " ".join((row.check.__doc__ or "").split()).replace("|", "\\|")
         lines.append(f"| {row.number} | {row.case} | {words} |")
     lines += [f"| {number} | not automated | {why} |" for number, why in NOT_AUTOMATED.items()]
+    return "\n".join(lines) + "\n"
+
+
+def contract() -> str:
+    """The page on each promise of the command line and the tests that hold it."""
+    promises = tomllib.loads((TESTS / "contract.toml").read_text(encoding="utf-8"))["line"]
+    lines = [
+        "# The command line, line by line",
+        "",
+        "What users type and see, and the tests that hold it. By `python docs/generate.py`.",
+    ]
+    part = ""
+    for promise in promises:
+        if promise["part"] != part:
+            part = promise["part"]
+            lines += ["", f"## {part}", "", "| line | tests |", "|---|---|"]
+        named = {k: v for k, v in promise.items() if k.startswith("test_")}
+        tests = "<br>".join(f"`{file}` {name}" for file, names in named.items() for name in names)
+        lines.append(f"| {_cell(promise['words'])} | {tests} |")
     return "\n".join(lines) + "\n"
 
 
@@ -126,7 +146,12 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"cli.md": commands, "exit-codes.md": exit_codes, "fault-matrix.md": fault_matrix}
+PAGES = {
+    "cli.md": commands,
+    "contract.md": contract,
+    "exit-codes.md": exit_codes,
+    "fault-matrix.md": fault_matrix,
+}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,13 @@ def _links(text: str) -> list[str]:
     parts = text.split("](")[1:]
     found = [part.split(")")[0].partition("#")[0] for part in parts]
     return [link for link in found if link and "://" not in link]
+
+
+def test_every_line_of_the_command_line_has_tests_that_exist() -> None:
+    tests = Path(__file__).parent
+    for line in tomllib.loads((tests / "contract.toml").read_text(encoding="utf-8"))["line"]:
+        named = {key: names for key, names in line.items() if key.startswith("test_")}
+        assert named, line["words"]
+        for file, names in named.items():
+            text = (tests / f"{file}.py").read_text(encoding="utf-8")
+            assert [name for name in names if f"def {name}(" not in text] == [], line["words"]
