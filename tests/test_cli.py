@@ -365,6 +365,17 @@ def test_help_and_version_load_nothing_that_only_sending_needs() -> None:
         assert ended.stderr.decode().strip() == "[]", option
 
 
+def test_ctrl_c_while_the_program_loads_is_two_lines_and_130(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    ended = subprocess.run(
+        [sys.executable, "-c", "from cfstream_upload.cli import main; main(['list'])"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 130
+    assert ended.stderr.decode().splitlines()[0] == "error: Interrupted"
+    assert b"Traceback" not in ended.stderr
+
+
 def test_the_table_of_exit_codes_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["help", "exit-codes"]) == 0
     codes = [line.split("\t")[0] for line in capfd.readouterr().out.splitlines()[1:]]

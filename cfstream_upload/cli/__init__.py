@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             code = _version() if "--version" in options else _run(arguments)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        # While modules are loaded nothing is under way, and nobody else is there to notice.
+        code = _interrupted()
     except (OSError, ValueError, AttributeError):
         # stdout is closed or full. Python would try once more to flush it, and change the code.
         _forget_stdout()
@@ -42,6 +46,12 @@ def _run(arguments: list[str]) -> int:
     from cfstream_upload.cli.app import run
 
     return run(arguments)
+
+
+def _interrupted() -> int:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write("error: Interrupted\n  hint: Run the same command again when ready.\n")
+    return 130
 
 
 def _forget_stdout() -> None:
