@@ -93,14 +93,16 @@ def resolve(
     *,
     need_account: bool = True,
     read_label: bool = True,
+    given: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings of this run. Raises `ConfigProblem`, or `UsageProblem` for a flag.
 
     ``flags`` may hold ``profile``, ``ca_cert``, ``proxy`` and ``label``. Without ``need_account``
     nothing that only a request to Cloudflare needs is read or judged: no token, certificate or
-    proxy. The label is read for sending alone.
+    proxy. The label is read for sending alone. ``given`` holds settings by the names that
+    `cfstream_upload.settings` has for them; they come before all others.
     """
-    layers = Layers(flags, environ)
+    layers = Layers(flags, environ, given)
     account, token = layers.find(*_ACCOUNT), layers.find(*_TOKEN)
     base = _base(layers)
     return Settings(

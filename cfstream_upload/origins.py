@@ -7,6 +7,8 @@ The first of these that has a value wins, and its name is kept for ``config show
 3. the environment, where an empty variable counts as not set,
 4. the profile ``default`` of the config file.
 
+Before them all comes what a Python program gives to `cfstream_upload.settings`; its rank is 0.
+
 Names that begin with ``old_`` are what the variables were called once.
 """
 
@@ -70,8 +72,14 @@ class Found:
 class Layers:
     """All places at once. Raises `ConfigProblem` where the config file cannot be read."""
 
-    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        flags: Mapping[str, object],
+        environ: Mapping[str, str],
+        given: Mapping[str, str] | None = None,
+    ) -> None:
         self.environ = environ
+        self._given = given or {}
         self.file = profiles.read(config_path(environ))
         self.profile = _profile(flags, environ)
         named = "" if self.profile[1] == "default" else self.profile[0]
@@ -83,13 +91,17 @@ class Layers:
     def find(self, *names: str) -> Found | None:
         """The value of whichever of ``names`` stands in the first place that has any."""
         places: tuple[Callable[[str], tuple[str, str] | None], ...] = (
-            self._flag, self._named_key, self._variable, self._default_key,
+            self._argument, self._flag, self._named_key, self._variable, self._default_key,
         )  # fmt: skip
-        for rank, place in enumerate(places, 1):
+        for rank, place in enumerate(places):
             for name in names:
                 if found := place(name):
                     return Found(name, *found, rank)
         return None
+
+    def _argument(self, name: str) -> tuple[str, str] | None:
+        value = self._given.get(name)
+        return None if value is None else (value, f"settings({name}=)")
 
     def _flag(self, name: str) -> tuple[str, str] | None:
         value = self._flags.get(name) if name in FLAGS else None

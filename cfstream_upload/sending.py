@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from cfstream_upload import events
-from cfstream_upload.attempt import Attempt, Stage, Verdict
+from cfstream_upload import calling, events
+from cfstream_upload.attempt import Attempt, Stage, Verdict, is_label
 from cfstream_upload.config import Settings
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains
+from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains, UsageProblem
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
@@ -186,7 +186,7 @@ def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:
 
 def send(
     path: str | os.PathLike[str],
-    settings: Settings,
+    settings: Settings | None = None,
     *,
     options: VideoOptions | None = None,
     policy: Policy | None = None,
@@ -199,25 +199,30 @@ def send(
 ) -> Result:
     """Upload one file as exactly one video and wait until Stream has it, or is as far as ``wait``.
 
-    ``settings`` come from `cfstream_upload.config.resolve`. ``on_event`` hears what happens, in
-    the calling thread; ``interruption.stop()`` from any thread rolls the upload back. Raises a
-    `CfuploadError`, whose ``exit_code`` tells the kind; after it nothing is left on Stream, or the
-    journal records what is.
+    ``settings`` come from `cfstream_upload.settings`; left out, from the environment and the config
+    file, as the command's do. ``on_event`` hears what happens, in the calling thread.
+    ``interruption.stop()`` from any thread rolls the upload back. Threads may send different files
+    at once, each with a call of its own.
+
+    Raises a `CfuploadError`, whose ``exit_code`` tells the kind; after it nothing is left on
+    Stream, or the journal records what is. What interrupts the calling thread (Ctrl-C, say), or is
+    raised by ``on_event``, is raised once the upload is rolled back.
     """
-    with Session(
-        settings,
-        policy or Policy(),
-        interruption or Interruption(),
-        on_event or (lambda event: None),
-    ) as session:
-        wishes = Wishes(
-            (options or VideoOptions()).checked(),
-            label or settings.label,
-            again,
-            skip_existing,
-            wait or Goal(),
-        )
-        result = Sending(session, os.fspath(path), wishes).run()
+    given, name = settings or calling.settings(), os.fsdecode(path)
+    label = label or given.label
+    if label and not is_label(label):
+        hint = "Up to 64 letters, digits and _ . : / @ + - , no dot or slash first."
+        raise UsageProblem(f"The label {label!r} cannot stand in a marker", hint)
+    chosen = (options or VideoOptions()).checked()
+    wishes = Wishes(chosen, label, again, skip_existing, wait or Goal())
+
+    def work(ours: Interruption, tell: events.Listener) -> Result:
+        for warning in () if settings else given.warnings:
+            tell(events.Notice(name, warning))
+        with Session(given, policy or Policy(), ours, tell) as session:
+            return Sending(session, name, wishes).run()
+
+    result = calling.carried_aside(work, on_event, interruption or Interruption())
     if result.error is not None:
         raise result.error
     return result

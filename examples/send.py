@@ -1,13 +1,14 @@
-"""Send a video from Python: ``python send.py FILE``; the account comes from the environment."""
+"""Send a video from Python: ``python send.py FILE`` prints its UID.
+
+To change: nothing; the account comes from the environment or the config file, as the command's
+does. Ctrl-C deletes what was begun, and is a KeyboardInterrupt then.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 
-import cfstream_upload
-from cfstream_upload.config import resolve
-from cfstream_upload.errors import CfuploadError
+from cfstream_upload import CfuploadError, send
 from cfstream_upload.events import Event, Progress
 
 
@@ -20,7 +21,7 @@ def show(event: Event) -> None:
 def main() -> int:
     """Send the file named on the command line."""
     try:
-        result = cfstream_upload.send(sys.argv[1], resolve({}, os.environ), on_event=show)
+        result = send(sys.argv[1], on_event=show)
     except CfuploadError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
         return error.exit_code

@@ -83,9 +83,10 @@ CONDUCTORS = {
         "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
     },
     "batch": {"errors", "onefile", "result", "sending", "session"},
+    "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
-        "attempt", "config", "ending", "errors", "events", "interruption", "onefile", "result",
-        "session", "source", "video", "waiting",
+        "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
+        "result", "session", "source", "video", "waiting",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",
@@ -121,7 +122,18 @@ FACES: dict[str, set[str]] = {
         "streams",
         "tables",
     },
-    "__init__": {"sending"},
+    "__init__": {
+        "calling",
+        "config",
+        "ending",
+        "errors",
+        "events",
+        "interruption",
+        "result",
+        "sending",
+        "video",
+        "waiting",
+    },
     "__main__": {"cli"},
 }
 
