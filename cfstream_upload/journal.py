@@ -53,7 +53,6 @@ CREATE TABLE attempts (
 ) STRICT;
 CREATE INDEX attempts_by_file ON attempts (base, account, device, inode);
 CREATE INDEX attempts_by_path ON attempts (base, account, path);
-CREATE INDEX attempts_unsettled ON attempts (base, account) WHERE stage <> 'stored';
 CREATE TABLE watches (
     id TEXT PRIMARY KEY, host TEXT NOT NULL, label TEXT NOT NULL,
     base TEXT NOT NULL, account TEXT NOT NULL, path BLOB NOT NULL,

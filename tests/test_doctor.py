@@ -221,7 +221,7 @@ DAY = 24 * 3600.0
     [
         (Validity(), "ok", 0, "without an end"),
         (Validity(expires_on=time.time() + 30 * DAY), "ok", 0, "active until 20"),
-        (Validity(expires_on=time.time() + 2 * DAY + 60), "warning", 0, "ends in 2d00h"),
+        (Validity(expires_on=time.time() + 2.5 * DAY), "warning", 0, "ends in 2d1"),
         (Validity(expires_on=time.time() - 60), "failed", 3, "expired"),
         (Validity(disabled=True), "failed", 3, "disabled"),
         (Validity(not_before=time.time() + DAY), "failed", 3, "not in force before"),
