@@ -9,11 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cfstream_upload.debts import settle_watches
 from cfstream_upload.errors import (
     CfuploadError,
     ConfigProblem,
@@ -44,6 +45,8 @@ class Batch:
     wishes: Wishes
     jobs: int = 1
     fail_fast: bool = False
+    known: Mapping[int, Result] = field(default_factory=dict)
+    """By number: files that were sent, as a manifest says, and are only waited for."""
     starting: Callable[[int], None] = lambda number: None
     """Hears the number of each file as it is begun, in the thread that sends it."""
     _why: CfuploadError | None = field(default=None, init=False)
@@ -62,6 +65,8 @@ class Batch:
         # Opened before there are threads; what is wrong with it is told for each file.
         with suppress(CfuploadError):
             _ = self.session.room
+            # Now, under locks of files that no thread has begun yet.
+            settle_watches(self.session)
         yield from self._side_by_side(lanes)
 
     def _lanes(self) -> list[list[Place]]:
@@ -119,7 +124,8 @@ class Batch:
             return Result(file=path, outcome="skipped", exit_code=error.exit_code, error=error)
         self.starting(number)
         try:
-            result = Sending(self.session, path, self.wishes).run()
+            known = self.known.get(number)
+            result = Sending(self.session, path, self.wishes, known).run()
         except Exception as bug:  # noqa: BLE001  one file's bug is that file's failure
             error = described(bug)
             result = Result(file=path, outcome="failed", exit_code=error.exit_code, error=error)

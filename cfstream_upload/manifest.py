@@ -1,19 +1,21 @@
 """The manifest of a batch: a CSV with one line per file, and what need not be done again.
 
 Its columns are ``source`` (the absolute path), ``uid``, ``state``, ``size`` (bytes), ``started``,
-``ended`` (RFC 3339), ``outcome``, ``detail``, and ``target``, which tells runs for different
-accounts apart without naming them. Each line is on disk before the next file's is begun, so a run
-that dies costs nothing but what the journal knows anyway.
+``ended`` (RFC 3339), ``outcome``, ``detail``, and what tells whether a line is about this very
+file, sent in this way to this place: ``modified`` (nanoseconds), ``options`` and ``target``, both
+digests. Each line is on disk before the next file's is begun, so a run that dies costs nothing but
+what the journal knows anyway.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,10 +25,12 @@ from cfstream_upload.attempt import is_uid
 from cfstream_upload.errors import Busy, UsageProblem
 from cfstream_upload.lock import hold
 from cfstream_upload.result import Result
-from cfstream_upload.statedir import write_private
-from cfstream_upload.video import epoch
+from cfstream_upload.statedir import prepare_folder, write_private
 
-COLUMNS = ("source", "uid", "state", "size", "started", "ended", "outcome", "detail", "target")
+COLUMNS = (
+    "source", "uid", "state", "size", "started", "ended", "outcome", "detail",
+    "modified", "options", "target",
+)  # fmt: skip
 DONE = frozenset({"uploaded", "resumed", "already"})
 _LARGEST = 512 * 1024 * 1024
 
@@ -43,17 +47,17 @@ class Line:
     ended: str = ""
     outcome: str = ""
     detail: str = ""
+    modified: str = ""
+    options: str = ""
     target: str = ""
 
-    def covers(self, status: os.stat_result) -> bool:
-        """Whether the file with this status was sent already: same size, not written to since."""
-        began = epoch(self.started)
+    def covers(self, status: os.stat_result, options: str) -> bool:
+        """Whether the file with this status was sent already, with these create options."""
         return (
             self.outcome in DONE
             and is_uid(self.uid)
-            and self.size == str(status.st_size)
-            and began is not None
-            and status.st_mtime <= began
+            and (self.size, self.modified) == (str(status.st_size), str(status.st_mtime_ns))
+            and self.options == options
         )
 
     def result(self, path: str) -> Result:
@@ -63,17 +67,42 @@ class Line:
 
 def target_of(base: str, account: str) -> str:
     """What stands in ``target`` for an account at an API base."""
-    return hashlib.sha256(f"{base}\0{account}".encode()).hexdigest()[:16]
+    return _digest(f"{base}\0{account}")
 
 
-class Manifest:
-    """The manifest at ``path``, open for one batch that goes to ``target``."""
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
-    def __init__(self, path: Path, target: str) -> None:
-        """Read what is there, and leave one line per file. Raises `UsageProblem`."""
+
+class Known:
+    """What the manifest at ``path`` knows of runs to ``target`` with these canonical options."""
+
+    def __init__(self, path: Path, target: str, options: str) -> None:
+        """Read what is there; nothing is written. Raises `UsageProblem`."""
         self.path = path
         self._target = target
+        self._options = _digest(options)
         self._lines = _read(path, target)
+
+    def done(self, path: str) -> Result | None:
+        """What an earlier run did for ``path``, if the file is still the same; else None."""
+        line = self._lines.get(_source(path))
+        try:
+            covered = line is not None and line.covers(Path(path).stat(), self._options)
+        except (OSError, ValueError):
+            return None
+        return line.result(path) if line is not None and covered else None
+
+
+class Manifest(Known):
+    """The manifest at ``path``, open for one batch; ``redact`` takes secrets out of details."""
+
+    def __init__(
+        self, path: Path, target: str, options: str, redact: Callable[[str], str] = str
+    ) -> None:
+        """Read what is there, and leave one line per file. Raises `UsageProblem`."""
+        super().__init__(path, target, options)
+        self._redact = redact
         try:
             # Written anew: of several lines about one file the last is true.
             _replace(path, _text(self._lines))
@@ -84,7 +113,11 @@ class Manifest:
     @staticmethod
     @contextmanager
     def lock(state_dir: Path, path: Path) -> Iterator[None]:
-        """Keep other processes of this machine from the manifest. Raises `Busy`."""
+        """Keep other processes of this machine from the manifest.
+
+        Raises `Busy`, and `JournalProblem` where the state directory cannot be used.
+        """
+        prepare_folder(state_dir)
         name = hashlib.sha256(b"manifest\0" + os.fsencode(path.resolve())).hexdigest()[:32]
         try:
             held = hold(state_dir / "locks", name)
@@ -99,14 +132,6 @@ class Manifest:
         with suppress(OSError):
             _replace(self.path, _text(self._lines))
 
-    def done(self, path: str) -> Result | None:
-        """What an earlier run did for ``path``, if the file is still the same; else None."""
-        line = self._lines.get(_source(path))
-        try:
-            return line.result(path) if line and line.covers(Path(path).stat()) else None
-        except (OSError, ValueError):
-            return None
-
     def record(self, result: Result, started: float, ended: float) -> None:
         """Write what became of a file, with epoch seconds. Raises `UsageProblem`."""
         source = _source(result.file)
@@ -117,13 +142,29 @@ class Manifest:
             size="" if result.size is None else str(result.size),
             started=_moment(started),
             ended=_moment(ended),
-            outcome=result.outcome,
-            detail=_one_line(result.error.message) if result.error else "",
+            # What only the wait for it failed on is on Stream.
+            outcome="uploaded" if result.waited and result.error else result.outcome,
+            detail=_one_line(self._redact(result.error.message)) if result.error else "",
+            modified="" if result.modified is None else str(result.modified),
+            options=self._options,
             target=self._target,
         )
+        before = self._lines.get(source)
+        was_done = before is not None and before.outcome in DONE
+        if result.outcome == "skipped" or (result.size is None and was_done):
+            # Nothing became of it, or it is not there just now: what is known stays.
+            self._lines.setdefault(source, line)
+            return
         self._lines[source] = line
+        self._append(_row(line).encode("utf-8", "surrogateescape"))
+
+    def _append(self, data: bytes) -> None:
         try:
-            self._file.write(_row(line).encode("utf-8", "surrogateescape"))
+            good = os.fstat(self._file.fileno()).st_size
+            if self._file.write(data) != len(data):
+                # A torn line must not stand before the next one.
+                self._file.truncate(good)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as problem:
             raise _trouble(self.path, f"cannot be written: {_why(problem)}") from None
@@ -134,7 +175,10 @@ def _read(path: Path, target: str) -> dict[str, Line]:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _trouble(path, "is no regular file")
-            text = file.read(_LARGEST).decode("utf-8-sig", "surrogateescape")
+            content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                raise _trouble(path, "is larger than 512 MiB")
+            text = content.decode("utf-8-sig", "surrogateescape")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as problem:
@@ -152,8 +196,8 @@ def _read(path: Path, target: str) -> dict[str, Line]:
 
 def _lines_of(path: Path, rows: list[list[str]], target: str) -> dict[str, Line]:
     head = rows[0]
-    if not set(COLUMNS) <= set(head):
-        raise _trouble(path, "is no manifest of cfupload")
+    if tuple(head) != COLUMNS:
+        raise _trouble(path, "is no manifest of cfupload, or has other columns")
     lines: dict[str, Line] = {}
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(head):
@@ -188,8 +232,9 @@ def _row(line: Line) -> str:
 
 def _csv(cells: tuple[str, ...] | list[str]) -> str:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+    # With this line end a carriage return in a name is quoted too.
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _source(path: str) -> str:

@@ -47,7 +47,8 @@ def _plan(session: Session, ours: Attempt, wishes: Wishes) -> tuple[str | None, 
         if row.is_debt:
             first = "would first remove what an earlier run left, then "
         elif row.stage in (Stage.CREATED, Stage.SENT):
-            if row.file == ours.file and row.options == ours.options:
+            same = row.options == ours.options or row.stage is Stage.SENT
+            if row.file == ours.file and same:
                 return row.uid, f"{first}would resume at about {human_size(row.offset)}"
             if not row.kept:
                 first = "would first remove the upload of another version, then "

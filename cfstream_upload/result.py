@@ -35,6 +35,8 @@ class Result:
     plan: str | None = None
     """Of a dry run: what would be done."""
     waited: bool = False
+    modified: int | None = None
+    """The file's modification time when it was opened, nanoseconds; None where it was not."""
 
     def document(self) -> dict[str, Any]:
         """This result as the JSON of ``send --json`` shows it."""

@@ -65,6 +65,8 @@ class Selection:
 
     paths: list[str] = field(default_factory=list)
     passed_over: int = 0
+    problems: list[FileProblem] = field(default_factory=list)
+    """Folders in folders that could not be read."""
 
 
 def select(names: Sequence[str], listed: Sequence[str], rules: Rules) -> Selection:
@@ -74,6 +76,8 @@ def select(names: Sequence[str], listed: Sequence[str], rules: Rules) -> Selecti
     `FileProblem` for a folder that cannot be read or holds no video, and for a pattern without a
     match; `UsageProblem` where nothing is named at all.
     """
+    if "" in names:
+        raise UsageProblem("A file's name is empty", "Is a variable in the command not set?")
     if not names and not listed:
         raise UsageProblem("No file is named", "Like: cfupload send big.mp4")
     found = Selection()
@@ -84,10 +88,18 @@ def select(names: Sequence[str], listed: Sequence[str], rules: Rules) -> Selecti
         matches = sorted(glob.glob(name, recursive=True))
         if not matches:
             raise FileProblem(f"no file matches {name}", "Check the pattern and the folder.")
+        before = len(found.paths)
         for match in matches:
-            _take(match, rules, found)
+            # Of a matched folder `**` matches the files too.
+            if not ("**" in name and os.path.isdir(match)):
+                _take(match, rules, found)
+        if len(found.paths) == before:
+            raise FileProblem(f"no file matches {name}", "Check the pattern and the folder.")
     for name in listed:
         _take(name, rules, found)
+    # One name is one file, however often it is named.
+    found.paths = list({os.path.normpath(path): path for path in reversed(found.paths)}.values())
+    found.paths.reverse()
     return found
 
 
@@ -96,7 +108,7 @@ def _take(name: str, rules: Rules, found: Selection) -> None:
         found.paths.append(name)
         return
     before = len(found.paths)
-    for path, wanted in _below(name, rules):
+    for path, wanted in _below(name, rules, found.problems):
         if wanted:
             found.paths.append(path)
         else:
@@ -107,7 +119,7 @@ def _take(name: str, rules: Rules, found: Selection) -> None:
         raise FileProblem(f"no file in this folder is {wanted_here}: {name}", "Check it." + deeper)
 
 
-def _below(folder: str, rules: Rules) -> Iterator[tuple[str, bool]]:
+def _below(folder: str, rules: Rules, problems: list[FileProblem]) -> Iterator[tuple[str, bool]]:
     """Each file below ``folder``, by name, and whether it is meant; folders after files."""
     pending = [""]
     while pending:
@@ -121,9 +133,13 @@ def _below(folder: str, rules: Rules) -> Iterator[tuple[str, bool]]:
                     for one in entries
                 )
         except OSError as problem:
-            raise FileProblem(
+            error = FileProblem(
                 f"cannot read the folder ({problem.strerror}): {here}", "Check its permissions."
-            ) from None
+            )
+            if not inner:
+                raise error from None
+            problems.append(error)
+            continue
         for below, is_folder, _ in there:
             if not is_folder:
                 yield os.path.join(folder, below), rules.takes(below)

@@ -35,19 +35,26 @@ class Sending:
     session: Session
     path: str
     wishes: Wishes
+    known: Result | None = None
+    """What somebody else knows was sent: there is only the wait left to do."""
     _file: OneFile | None = field(default=None, init=False)
     _size: int | None = field(default=None, init=False)
+    _modified: int | None = field(default=None, init=False)
 
     def run(self) -> Result:
         """Send the file. A failure is in the result; only what is no `CfuploadError` is raised."""
         started = time.monotonic()
+        if self.known is not None:
+            result = self._waited_for(self.known, started)
+            return replace(result, seconds=round(time.monotonic() - started, 3))
         try:
             attempt, outcome = self._opened()
         except CfuploadError as error:
             result = self._failed(error)
         else:
             result = self._waited_for(self._succeeded(attempt, outcome), started)
-        return replace(result, seconds=round(time.monotonic() - started, 3))
+        seconds = round(time.monotonic() - started, 3)
+        return replace(result, seconds=seconds, modified=self._modified)
 
     # --- results ---------------------------------------------------------------------------------
 
@@ -130,7 +137,7 @@ class Sending:
         if self.session.interruption.count:
             raise Interrupted("Interrupted", signum=self.session.interruption.signum)
         with Source.open(self.path) as source:
-            self._size = source.identity.size
+            self._size, self._modified = source.identity.size, source.identity.mtime_ns
             container = source.probe()
             require_video(container)
             self.wishes.options.check_duration(container.duration)

@@ -577,3 +577,53 @@ def test_a_killed_batch_is_finished_by_the_same_command(stream: Served) -> None:
     assert sorted(ended.out.split()) == sorted(video["uid"] for video in stream.videos())
     assert len(stream.videos()) == 4
     assert "pendingupload" not in stream.states()
+
+
+def test_a_dry_run_prints_no_uid_and_tells_scripts_of_plans(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ran("send", "big.mp4", "--manifest", "sent.csv")
+    assert ran("send", "-n", "-q", "big.mp4").out == ""
+    (event, summary) = map(json.loads, ran("send", "-n", "--ndjson", "big.mp4").out.splitlines())
+    assert (event["message_type"], event["outcome"]) == ("planned", "skipped")
+    assert summary["message_type"] == "summary"
+
+
+def test_a_dry_run_knows_the_manifest(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = several(stream, 2)
+    ran("send", "--manifest", "sent.csv", names[0])
+    monkeypatch.setenv("CFUPLOAD_STATE_DIR", str(stream.folder / "elsewhere"))
+    uploads = ran("send", "-n", "--json", "--manifest", "sent.csv", *names).document["uploads"]
+    assert [upload["plan"].partition(" as ")[0] for upload in uploads] == [
+        "already sent", uploads[1]["plan"],
+    ]  # fmt: skip
+    (stream.folder / "broken.csv").write_text("a,b\n")
+    assert ran("send", "-n", "--manifest", "broken.csv", *names).code == 2
+
+
+def test_what_a_manifest_knows_is_waited_for_and_not_sent_again(
+    ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.file(size=100_000)
+    uid = ran("send", "-q", "--manifest", "sent.csv", "big.mp4").out.strip()
+    monkeypatch.setenv("CFUPLOAD_STATE_DIR", str(stream.folder / "elsewhere"))
+    stream.ledger.asked.clear()
+    ended = ran("send", "-q", "--manifest", "sent.csv", "--wait", "ready", "big.mp4")
+    assert (ended.code, ended.out.strip()) == (0, uid)
+    assert set(stream.methods()) == {"GET"}
+
+
+def test_an_empty_name_sends_nothing(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    ended = ran("send", "")
+    assert ended.code == 2
+    assert stream.videos() == []
+
+
+def test_trouble_with_the_manifest_is_an_event_too(ran: Ran, stream: Served) -> None:
+    stream.file(size=100_000)
+    (stream.folder / "folder").mkdir()
+    told = ran("send", "--ndjson", "--manifest", "folder", "big.mp4")
+    assert told.code == 2
+    assert json.loads(told.out.splitlines()[-1])["message_type"] == "exit_error"

@@ -78,11 +78,11 @@ CONDUCTORS = {
         "attempt", "debts", "ending", "errors", "events", "existing", "pace", "session", "source",
         "transfer", "verdicts", "video", "waiting",
     },
-    "manifest": {"attempt", "errors", "lock", "result", "statedir", "video"},
+    "manifest": {"attempt", "errors", "lock", "result", "statedir"},
     "rehearsal": {
         "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
     },
-    "batch": {"errors", "onefile", "result", "sending", "session"},
+    "batch": {"debts", "errors", "onefile", "result", "sending", "session"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",

@@ -7,15 +7,17 @@ import os
 import stat
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cfstream_upload.errors import Busy, FileProblem, UsageProblem
-from cfstream_upload.manifest import COLUMNS, Manifest, target_of
+from cfstream_upload.errors import Busy, FileProblem, NotConfirmed, UsageProblem
+from cfstream_upload.manifest import COLUMNS, Known, Manifest, target_of
 from cfstream_upload.result import Result
 
 TARGET = target_of("https://api.cloudflare.com/client/v4", "ab" * 16)
+OPTIONS = "{}"
 UID = "0123456789abcdef" * 2
 
 
@@ -33,20 +35,20 @@ def video(tmp_path: Path) -> Path:
 
 
 def recorded(path: Path, *results: Result) -> list[dict[str, str]]:
-    with closing(Manifest(path, TARGET)) as manifest:
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
         for result in results:
             manifest.record(result, 2000.0, 2001.5)
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def done(path: Path, video: Path) -> Result | None:
-    with closing(Manifest(path, TARGET)) as manifest:
-        return manifest.done(str(video))
+def done(path: Path, video: Path, options: str = OPTIONS) -> Result | None:
+    return Known(path, TARGET, options).done(str(video))
 
 
 def sent(video: Path) -> Result:
-    return Result(str(video), "uploaded", uid=UID, state="queued", size=5)
+    modified = video.stat().st_mtime_ns
+    return Result(str(video), "uploaded", uid=UID, state="queued", size=5, modified=modified)
 
 
 def test_a_line_says_what_became_of_a_file(path: Path, video: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_file_sent_after_a_failure_has_one_line(path: Path, video: Path) -> No
 
 
 def test_a_line_is_on_disk_before_the_run_ends(path: Path, video: Path) -> None:
-    with closing(Manifest(path, TARGET)) as manifest:
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
         manifest.record(sent(video), 2000.0, 2001.0)
         assert UID in path.read_text()
 
@@ -117,7 +119,7 @@ def test_a_manifest_of_another_account_is_refused_and_left_alone(path: Path, vid
     recorded(path, sent(video))
     before = path.read_bytes()
     with pytest.raises(UsageProblem, match="another account"):
-        Manifest(path, target_of("https://api.cloudflare.com/client/v4", "cd" * 16))
+        Manifest(path, target_of("https://api.cloudflare.com/client/v4", "cd" * 16), OPTIONS)
     assert path.read_bytes() == before
 
 
@@ -128,7 +130,7 @@ def test_a_manifest_of_another_account_is_refused_and_left_alone(path: Path, vid
 def test_what_is_no_manifest_is_refused_and_left_alone(path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageProblem):
-        Manifest(path, TARGET)
+        Manifest(path, TARGET, OPTIONS)
     assert path.read_text() == content
 
 
@@ -143,14 +145,14 @@ def test_two_runs_do_not_write_one_manifest(path: Path, tmp_path: Path) -> None:
 
 def test_a_manifest_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="cannot be"):
-        Manifest(tmp_path / "none" / "sent.csv", TARGET)
+        Manifest(tmp_path / "none" / "sent.csv", TARGET, OPTIONS)
 
 
 def test_a_name_that_is_no_unicode_is_found_again(path: Path, tmp_path: Path) -> None:
     video = tmp_path / os.fsdecode(b"\xff.mp4")
     video.write_bytes(b"12345")
     os.utime(video, (1000, 1000))
-    with closing(Manifest(path, TARGET)) as manifest:
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
         manifest.record(sent(video), time.time(), time.time())
     assert done(path, video) is not None
 
@@ -158,4 +160,89 @@ def test_a_name_that_is_no_unicode_is_found_again(path: Path, tmp_path: Path) ->
 def test_a_device_is_no_manifest(path: Path) -> None:
     path.symlink_to("/dev/zero")
     with pytest.raises(UsageProblem, match="no regular file"):
-        Manifest(path, TARGET)
+        Manifest(path, TARGET, OPTIONS)
+
+
+def test_another_file_of_the_same_name_and_size_is_not_done(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    os.utime(video, (900, 900))
+    assert done(path, video) is None
+
+
+def test_other_create_options_are_not_done(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    assert done(path, video, '{"name": "other"}') is None
+
+
+def test_a_file_that_is_away_for_a_run_keeps_its_line(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    gone = Result(str(video), "failed", exit_code=4, error=FileProblem("no such file"))
+    skipped = Result(str(video), "skipped", exit_code=130)
+    (line,) = recorded(path, gone, skipped)
+    assert (line["outcome"], line["uid"]) == ("uploaded", UID)
+
+
+def test_a_file_that_was_not_begun_has_a_line_in_the_end(path: Path, video: Path) -> None:
+    (line,) = recorded(path, Result(str(video), "skipped", exit_code=130))
+    assert line["outcome"] == "skipped"
+    assert done(path, video) is None
+
+
+def test_a_video_whose_wait_failed_is_done(path: Path, video: Path) -> None:
+    error = NotConfirmed("not ready after 30m")
+    failed = replace(sent(video), outcome="failed", waited=True, exit_code=8, error=error)
+    (line,) = recorded(path, failed)
+    assert (line["outcome"], line["detail"]) == ("uploaded", "not ready after 30m")
+    assert done(path, video) is not None
+
+
+def test_a_name_with_a_carriage_return_breaks_nothing(path: Path, tmp_path: Path) -> None:
+    video = tmp_path / "Icon\r"
+    video.write_bytes(b"12345")
+    recorded(path, sent(video))
+    assert done(path, video) is not None
+
+
+def test_a_line_that_a_full_disk_tore_is_taken_back(
+    path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
+        before = path.read_bytes()
+        half = os.open(path, os.O_WRONLY | os.O_APPEND)
+        file = manifest._file
+
+        class Full:
+            def write(self, data: bytes) -> int:
+                return os.write(half, data[:10])
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(file, name)
+
+        monkeypatch.setattr(manifest, "_file", Full())
+        with pytest.raises(UsageProblem, match="No space left"):
+            manifest.record(sent(video), 2000.0, 2001.0)
+        os.close(half)
+        assert path.read_bytes() == before
+
+
+def test_a_secret_in_a_detail_is_hidden(path: Path, video: Path) -> None:
+    error = FileProblem("no video: hunter2")
+    with closing(Manifest(path, TARGET, OPTIONS, lambda text: text.replace("hunter2", "*"))) as one:
+        one.record(Result(str(video), "failed", size=5, exit_code=4, error=error), 1.0, 2.0)
+    assert "hunter2" not in path.read_text()
+
+
+def test_columns_that_somebody_added_are_not_thrown_away(path: Path, video: Path) -> None:
+    recorded(path, sent(video))
+    path.write_text("".join(f"{line},x\n" for line in path.read_text().splitlines()))
+    with pytest.raises(UsageProblem, match="other columns"):
+        Manifest(path, TARGET, OPTIONS)
+
+
+def test_the_first_run_of_all_makes_a_private_state_directory(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with Manifest.lock(tmp_path / "state", tmp_path / "sent.csv"):
+            assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    finally:
+        os.umask(before)

@@ -67,6 +67,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "cleaning_up": {"file": "a.mp4", "uid": UID, "message": "no more"},
     "cleaned_up": {"file": "a.mp4", "uid": UID, "attempt": UID},
     "uploaded": UPLOAD,
+    "planned": {**UPLOAD, "outcome": "skipped", "plan": "would upload"},
     "ready": {"file": "a.mp4", "uid": UID, "state": "ready"},
     "failed": FAILED,
     "summary": {"file": None, **SUMMARY},

@@ -61,6 +61,16 @@ class TestFolders:
         Path("v/deep/up").symlink_to("..")
         assert len(chosen("v", recursive=True)) == 5
 
+    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything can be read")
+    def test_a_folder_in_a_folder_that_cannot_be_read_is_told_and_stops_no_other(self) -> None:
+        Path("v/deep").chmod(0)
+        try:
+            found = select(["v"], [], Rules(recursive=True))
+        finally:
+            Path("v/deep").chmod(0o700)
+        assert "v/skip/f.mp4" in found.paths
+        assert len(found.problems) == 1
+
     def test_a_file_that_is_named_is_taken_whatever_its_name(self) -> None:
         assert chosen("v/notes.txt", "v/.hidden.mp4", exclude=("*",)) == [
             "v/notes.txt", "v/.hidden.mp4",
@@ -84,6 +94,18 @@ class TestPatterns:
         Path("[1].mp4").write_bytes(b"x")
         Path("1.mp4").write_bytes(b"x")
         assert chosen("[1].mp4") == ["[1].mp4"]
+
+    def test_one_file_is_taken_once_however_often_it_is_named(self) -> None:
+        assert chosen("v/**", recursive=True).count("v/b.mp4") == 1
+        assert chosen("v", "v/b.mp4", "./v/b.mp4") == ["v/a.MOV", "v/b.mp4"]
+
+    def test_a_folder_that_a_pattern_matches_need_not_hold_a_video(self) -> None:
+        Path("v/empty").mkdir()
+        assert "v/deep/c.mkv" in chosen("v/**")
+
+    def test_an_empty_name_is_not_the_folder_here(self) -> None:
+        with pytest.raises(UsageProblem, match="empty"):
+            chosen("")
 
 
 class TestLists:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cfstream_upload.errors import most_urgent
+from cfstream_upload.result import error_document
 
 if TYPE_CHECKING:
     from cfstream_upload.cli.desk import Desk
@@ -34,8 +35,10 @@ class Report:
         console = self.desk.console
         console.finished(result.file, words_of(result), result.size or 0)
         failed = result.error is not None
+        if result.plan is not None:
+            console.event({"message_type": "planned", **result.document()})
         # Of what was waited for, scripts heard that it was uploaded before the wait.
-        if failed or not result.waited:
+        elif failed or not result.waited:
             console.event({"message_type": "failed" if failed else "uploaded", **result.document()})
         # A batch tells once why the rest was not begun.
         if result.error is not None and (result.outcome != "skipped" or self.count == 1):
@@ -43,7 +46,7 @@ class Report:
         while (turn := self.results.get(self._told)) is not None:
             self._told += 1
             # A video that a wait failed on is there all the same, and was told of.
-            told = turn.error is None or turn.waited
+            told = turn.plan is None and (turn.error is None or turn.waited)
             if turn.uid and told and self.desk.common.mode in ("text", "quiet"):
                 console.line(turn.uid)
 
@@ -52,6 +55,7 @@ class Report:
         if self.problem is None:
             self.problem = problem
             self.desk.console.problem(problem)
+            self.desk.console.event({"message_type": "exit_error", **error_document(problem)})
 
     def conclude(self) -> int:
         """Tell of the whole run; its exit code."""
@@ -59,6 +63,7 @@ class Report:
         from cfstream_upload.result import summary
 
         results = [self.results[number] for number in sorted(self.results)]
+        self._tell_why_nothing_began(results)
         codes = [result.exit_code for result in results]
         code = most_urgent(codes + ([self.problem.exit_code] if self.problem else []))
         totals = summary(results, time.monotonic() - self._started, code)
@@ -73,9 +78,15 @@ class Report:
             self.desk.console.warning(problem)
         return code
 
-    def _document(self, results: list[Result], totals: dict[str, Any]) -> None:
-        from cfstream_upload.result import error_document
+    def _tell_why_nothing_began(self, results: list[Result]) -> None:
+        """Where no file failed by itself, nobody has told yet why the rest was not begun."""
+        if self.count == 1 or any(one.error and one.outcome != "skipped" for one in results):
+            return
+        for one in results:
+            if one.error is not None:
+                self.failed(one.error)
 
+    def _document(self, results: list[Result], totals: dict[str, Any]) -> None:
         # A batch tells each file's error beside its file.
         error = self.problem or (results[0].error if len(results) == 1 else None)
         self.desk.console.document(

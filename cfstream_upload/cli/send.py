@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, Usage
 
 if TYPE_CHECKING:
     from cfstream_upload.manifest import Manifest
+    from cfstream_upload.result import Result
     from cfstream_upload.sending import Wishes
     from cfstream_upload.session import Session
 
@@ -43,8 +45,8 @@ def send(
     failing: Failing,
     line: Line,
     files: Annotated[
-        list[Path] | None,
-        # Whether a file can be read is the file's own error, with its own exit code.
+        # Text, and as it was typed: an empty name is no name for the folder here.
+        list[str] | None,
         typer.Argument(metavar="FILE|DIR|GLOB...", readable=False, help="Videos to upload."),
     ] = None,
 ) -> int:
@@ -73,10 +75,12 @@ def send(
     if len(paths) > 1 and fields.name is not None:
         raise UsageProblem("--name is for one file", f"Leave it out: there are {len(paths)} files.")
     if selection.passed_over:
-        words = f"{selection.passed_over} files in folders are no videos by their names"
-        desk.console.say(f"{words}: passed over (--include takes others)")
+        words = f"{selection.passed_over} other files in folders were passed over"
+        desk.console.say(f"{words} (--include says which are meant)")
     interruption = Interruption()
     report = Report(desk, len(paths))
+    for problem in selection.problems:
+        report.failed(problem)
     with (
         signals_as(interruption),
         desk.session(
@@ -91,20 +95,33 @@ def send(
         label = label or session.settings.label
         wishes = Wishes(options, label, failing.again, skip_existing, goal)
         if many.dry_run:
-            _rehearse(session, paths, wishes, report)
+            _rehearse(session, paths, wishes, many, report)
         else:
             _send(session, paths, wishes, many, report)
     return report.conclude()
 
 
-def _rehearse(session: Session, paths: list[str], wishes: Wishes, report: Report) -> None:
+def _rehearse(
+    session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report
+) -> None:
+    from cfstream_upload.manifest import Known, target_of
     from cfstream_upload.rehearsal import rehearse
 
+    known = None
+    if many.manifest is not None and not wishes.again:
+        settings = session.settings
+        target = target_of(settings.base, settings.account)
+        known = Known(many.manifest, target, wishes.options.canonical())
     for number, path in enumerate(paths):
         if session.interruption.count:
             report.failed(Interrupted("Interrupted", signum=session.interruption.signum))
             return
-        report.add(number, rehearse(session, path, wishes))
+        done = known.done(path) if known else None
+        if done is not None:
+            plan = f"already sent as {done.uid}, says the manifest"
+            report.add(number, replace(done, outcome="skipped", plan=plan))
+        else:
+            report.add(number, rehearse(session, path, wishes))
 
 
 def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
@@ -119,7 +136,9 @@ def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report
     target = target_of(settings.base, settings.account)
     with (
         Manifest.lock(settings.state_dir, many.manifest),
-        closing(Manifest(many.manifest, target)) as manifest,
+        closing(
+            Manifest(many.manifest, target, wishes.options.canonical(), report.desk.redactor)
+        ) as manifest,
     ):
         _send_all(session, paths, wishes, many, report, manifest)
 
@@ -136,13 +155,16 @@ def _send_all(
     from cfstream_upload.video import READY
 
     left: list[int] = []
+    known: dict[int, Result] = {}
     for number, path in enumerate(paths):
         done = None if manifest is None or wishes.again else manifest.done(path)
-        if done is None or not (wishes.wait.until == "stored" or done.state == READY):
-            # Whoever waits wants to hear of now, where the line tells of less than that.
-            left.append(number)
-        else:
+        if done is not None and (wishes.wait.until == "stored" or done.state == READY):
             report.add(number, done)
+            continue
+        if done is not None:
+            # Whoever waits wants to hear of now; that is no reason to send it again.
+            known[len(left)] = done
+        left.append(number)
     begun: dict[int, float] = {}
     batch = Batch(
         session,
@@ -150,6 +172,7 @@ def _send_all(
         wishes,
         many.jobs,
         many.fail_fast,
+        known,
         starting=lambda place: begun.__setitem__(place, time.time()),
     )
     for place, result in batch.run():

@@ -249,7 +249,7 @@ class Many:
         ),
     ] = False
 
-    def selection(self, names: list[Path]) -> Selection:
+    def selection(self, names: list[str]) -> Selection:
         """The files that are meant. Raises `UsageProblem` and `FileProblem`."""
         from cfstream_upload.selection import Rules, names_in, read_list, select
 
@@ -262,7 +262,7 @@ class Many:
             if not listed and not names:
                 raise UsageProblem(f"The list {self.files_from} is empty", "Nothing was sent.")
         rules = Rules(self.recursive, tuple(self.include or ()), tuple(self.exclude or ()))
-        return select([str(name) for name in names], listed, rules)
+        return select(names, listed, rules)
 
 
 def _stdin() -> bytes:
