@@ -62,7 +62,7 @@ class Line:
 
     def result(self, path: str) -> Result:
         """What this line says of ``path``, as the outcome of a run that did nothing for it."""
-        return Result(path, "already", uid=self.uid, state=self.state or None, size=int(self.size))
+        return Result(path, "already", uid=self.uid, size=int(self.size))
 
 
 def target_of(base: str, account: str) -> str:

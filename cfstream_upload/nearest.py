@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _MANY = 12
+_OTHERS = {
+    "upload": "send",
+    "put": "send",
+    "cp": "send",
+    "ls": "list",
+    "rm": "delete",
+    "show": "get",
+}
+"""What other tools call it."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -13,7 +22,9 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     known = {one.lower(): one for one in words}
-    found = get_close_matches(word.lower(), known, n=1, cutoff=0.55)
+    if _OTHERS.get(word.lower()) in known:
+        return known[_OTHERS[word.lower()]]
+    found = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     if not found:
         found = [one for one in known if len(word) > 2 and one.startswith(word.lower())][:1]
     return known[found[0]] if found else None

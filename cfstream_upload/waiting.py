@@ -240,7 +240,9 @@ def wait_for_sent(vigil: Vigil) -> Video:
         return vigil.wait()
     except NoSuchVideo:
         words = f"The video {uid} was on Stream and is no longer there"
-        raise NotConfirmed(words, "To send the file once more: --again", uid=uid) from None
+        raise NotConfirmed(
+            words, "To send that file once more, and no other: cfupload send --again", uid=uid
+        ) from None
     except ConfigProblem as problem:
         words = f"The video {uid} is on Stream, but its state is not shown: {problem.message}"
         raise NotConfirmed(words, problem.hint, uid=uid) from None

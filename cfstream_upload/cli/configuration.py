@@ -151,7 +151,7 @@ def unset(desk: Desk, key: Annotated[str, _KEY]) -> int:
     profile = desk.common.profile or os.environ.get("CFUPLOAD_PROFILE") or "default"
     where = config.set_value(key, None, os.environ, profile=profile)
     _written(desk, key, profile)
-    desk.console.say(f"{key} is not set in profile {profile} of {where}")
+    desk.console.say(f"{key} is no longer set in profile {profile} of {where}")
     return 0
 
 

@@ -71,9 +71,11 @@ class Report:
             self._document(results, totals)
         self.desk.console.event({"message_type": "summary", **totals})
         if self.count > 1:
-            if not any(result.plan for result in results):
+            if any(result.plan for result in results):
+                self._rehearsed(results)
+            else:
                 self._table(results)
-            self._totals(totals)
+                self._totals(totals)
         for problem in github.report(os.environ, results, totals, self.desk.redactor):
             self.desk.console.warning(problem)
         return code
@@ -106,13 +108,29 @@ class Report:
         if len(results) > LONGEST_TABLE:
             shown = [result for result in results if result.error is not None]
         rows = [
-            [result.file, result.outcome, result.uid or "-", human_size(result.size or 0)]
+            [
+                result.file,
+                result.outcome,
+                result.uid or "-",
+                "-" if result.size is None else human_size(result.size),
+            ]
             for result in shown[:LONGEST_TABLE]
         ]
         if rows:
             self.desk.console.summary(["FILE", "OUTCOME", "UID", "SIZE"], rows)
         if len(shown) > LONGEST_TABLE:
             self.desk.console.say(f"and {len(shown) - LONGEST_TABLE} more that failed")
+
+    def _rehearsed(self, results: list[Result]) -> None:
+        from cfstream_upload.units import human_size
+
+        due = [one for one in results if one.plan and "would" in one.plan]
+        size = human_size(sum(one.size or 0 for one in due))
+        bad = sum(one.error is not None for one in results)
+        words = f"{len(due)} of {len(results)} files would be sent, {size}"
+        self.desk.console.say(
+            f"{words}; {bad} cannot be. Nothing was done." if bad else f"{words}."
+        )
 
     def _totals(self, totals: dict[str, Any]) -> None:
         from cfstream_upload.units import human_size, human_time
@@ -138,7 +156,9 @@ def words_of(result: Result) -> str:
         case "resumed":
             return f"resumed and uploaded, {took} of {size}"
         case "already":
-            return f"already on Stream ({result.state or 'stored'})"
+            if result.state is None:
+                return "already sent, says the manifest"
+            return f"already on Stream ({result.state})"
         case "skipped":
             return result.plan or "not started"
         case _:

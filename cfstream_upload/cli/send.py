@@ -152,13 +152,14 @@ def _send_all(
     manifest: Manifest | None,
 ) -> None:
     from cfstream_upload.batch import Batch
-    from cfstream_upload.video import READY
 
     left: list[int] = []
     known: dict[int, Result] = {}
     for number, path in enumerate(paths):
         done = None if manifest is None or wishes.again else manifest.done(path)
-        if done is not None and (wishes.wait.until == "stored" or done.state == READY):
+        if done is not None and _knows_better(session, path, done):
+            done = None
+        if done is not None and wishes.wait.until == "stored":
             report.add(number, done)
             continue
         if done is not None:
@@ -185,6 +186,21 @@ def _send_all(
             report.failed(problem)
             words = "Not started: the manifest cannot be written"
             batch.stop(NotStarted(words, exit_code=problem.exit_code))
+
+
+def _knows_better(session: Session, path: str, done: Result) -> bool:
+    """Whether the journal knows of another upload of the file than the manifest does."""
+    from cfstream_upload.attempt import Identity
+
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    settings = session.settings
+    here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
+    absolute = str(Path(path).absolute())
+    rows = session.journal.rows_of(settings.base, settings.account, here, absolute)
+    return bool(rows) and all(row.uid != done.uid for row in rows)
 
 
 def _size(path: str) -> int:
