@@ -91,9 +91,7 @@ def _bad_value(error: TyperException, page: Page) -> UsageProblem:
         return UsageProblem(f"{place} is neither yes nor no", "Use 1 or 0.")
     if kind in (int, float):
         number = "a whole number" if kind is int else "a number"
-        return UsageProblem(
-            f"{place} takes {number}{_range(parameter)}", f"See: {page.name} --help"
-        )
+        return UsageProblem(f"{place} takes {number}{_range(parameter)}", _example(page))
     return UsageProblem(f"{place}: {' '.join(error.message.split())}", _example(page))
 
 
