@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cfstream_upload.errors import most_urgent
@@ -31,7 +31,9 @@ class Report:
 
     def add(self, number: int, result: Result) -> None:
         """A file ended: tell of it, and of every UID whose turn has come."""
-        self.results[number] = result
+        # Its links are most of a result, and only the document at the end shows them.
+        in_json = self.desk.common.mode == "json"
+        self.results[number] = result if in_json else replace(result, links={})
         console = self.desk.console
         console.finished(result.file, words_of(result), result.size or 0)
         failed = result.error is not None
