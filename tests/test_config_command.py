@@ -189,3 +189,9 @@ def test_at_a_terminal_a_token_is_asked_for_and_not_shown() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert TOKEN.encode() not in seen
     assert held() == {"default": {"api_token": TOKEN}}
+
+
+def test_show_with_local_names_the_embedded_stream(told: Told) -> None:
+    settings = shown(told, "--local")
+    names = ("account_id", "api_base_url", "api_token")
+    assert {settings[name][1] for name in names} == {"--local"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,6 +56,11 @@ def show(desk: Desk) -> int:
     from cfstream_upload import config
 
     settings = config.explain(desk.flags(), os.environ)
+    if desk.common.local:
+        # Asking it would start it: what it is called is known only then.
+        theirs = ("account_id", "api_token", "api_base_url")
+        its_own = {"value_shown": "the embedded Stream's own", "origin": "--local"}
+        settings = [replace(one, **its_own) if one.name in theirs else one for one in settings]
     settings += _options({one.origin for one in settings})
     _tell(desk, settings)
     for warning in (*config.warnings(desk.flags(), os.environ), *_unread()):
