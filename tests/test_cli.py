@@ -635,3 +635,20 @@ def test_a_journal_that_knows_better_beats_the_manifest(ran: Ran, stream: Served
     ran("delete", "--yes", first)
     second = ran("send", "-q", "big.mp4").out.strip()
     assert ran("send", "-q", "--manifest", "sent.csv", "big.mp4").out.strip() == second != first
+
+
+def test_a_batch_that_was_left_at_the_second_ctrl_c_is_7(stream: Served) -> None:
+    names = [stream.file(f"{number}.mp4", 12 * MIB).name for number in range(3)]
+    stream.proxy.limit_rate(2 * MIB)
+    stream.strike(Fault(Answer(503), "GET", times=None))
+    process = stream.start("send", "-q", "-j", "2", *names)
+    stream.wait_until(lambda: len(stream.videos()) == 2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 7
+    stream.faulty.clear()
+    stream.proxy.limit_rate(None)
+    assert stream.run("send", "-q", *names).code == 0
+    assert len(stream.videos()) == 3

@@ -66,7 +66,9 @@ class Report:
 
         results = [self.results[number] for number in sorted(self.results)]
         self._tell_why_nothing_began(results)
-        codes = [result.exit_code for result in results]
+        # What was begun decides: of a file that was not, nothing can be left behind.
+        begun = [one.exit_code for one in results if one.outcome != "skipped"]
+        codes = begun if any(begun) else [one.exit_code for one in results]
         code = most_urgent(codes + ([self.problem.exit_code] if self.problem else []))
         totals = summary(results, time.monotonic() - self._started, code)
         if self.desk.common.mode == "json":
