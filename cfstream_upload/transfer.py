@@ -320,6 +320,14 @@ class Carriage:
         hint = f"{problem.hint} Then run: cfupload cleanup --orphans {attempt.uid}"
         return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
 
+    def _is_forgotten(self, attempt: Attempt) -> bool:
+        """Whether the row went although its removal failed: the last sync comes after the deed."""
+        try:
+            found = self.room.journal.again(attempt)
+        except JournalProblem:
+            return False
+        return found is None or found.id != attempt.id
+
     def _concluded(self, verdict: Verdict) -> Attempt:
         attempt = self.attempt
         if attempt.row and verdict in (Verdict.GONE, Verdict.NOTHING):
@@ -329,10 +337,19 @@ class Carriage:
                 # A create that left may be repeated late, whatever its first answer said.
                 self.room.journal.remove(attempt, watch=_has_left(attempt))
             except JournalProblem as problem:
-                raise self._unrecorded(attempt, problem) from None
+                if not self._is_forgotten(attempt):
+                    raise _unforgotten(attempt, problem) from None
             if attempt.uid:
                 self._tell(events.CleanedUp(self.file, attempt.uid, attempt.id))
         return attempt
+
+
+def _unforgotten(attempt: Attempt, problem: JournalProblem) -> JournalProblem | LeftoverRemains:
+    if attempt.uid is None:
+        return problem
+    words = f"The upload {attempt.uid} is gone from Stream, but its journal entry may remain"
+    hint = f"{problem.hint} Then run: cfupload cleanup"
+    return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
 
 
 def _has_left(attempt: Attempt) -> bool:

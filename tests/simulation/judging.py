@@ -34,8 +34,7 @@ class Judge:
         states = play.ours()
         if code == 0 and states.get(str(result.uid), PENDING) == PENDING:
             raise Broken("exit 0 and the video is not whole")
-        unheard = "the commit fails but is made" in play.world.struck
-        if code == 7 and not play.open_rows() and not unheard:
+        if code == 7 and not play.open_rows():
             raise Broken("exit 7 and no debt is recorded")
         if code in NOTHING_LEFT and self._reads_are_fresh and not play.world.is_shared:
             left = {uid for uid in states if not play.is_whole(uid)} - play.books.surfaced
