@@ -6,9 +6,12 @@ import ipaddress
 import re
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-
+from .lean import without
 from .patience import UnacceptableUrl
+
+# Its command line brings click, pygments and rich's markup.
+with without("httpx._main"):
+    import httpx
 
 UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.net"})
 """Where Stream takes uploads; a `Location` anywhere else is refused."""

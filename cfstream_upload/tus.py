@@ -2,8 +2,7 @@
 
 tuspy encodes the metadata and keeps headers, request length and offset; every request goes through
 `wire`. Its constructor must get a stream and a headerless client, never a URL: with one it would
-do I/O of its own. Importing tuspy takes 0.2 s (it brings requests and aiohttp), so only this file
-does, and only when an upload starts.
+do I/O of its own.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Protocol
 
-from tusclient.client import TusClient
-from tusclient.uploader import Uploader
-
 from cfstream_upload.attempt import Failure, Patch, Reason
 from cfstream_upload.envelope import decipher
 from cfstream_upload.errors import FileChanged, FileProblem
+from cfstream_upload.lean import on_demand
 from cfstream_upload.outcome import (
     Acked,
     FileFault,
@@ -33,6 +30,11 @@ from cfstream_upload.outcome import (
 )
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.wire import Cancelled, Lost, NotSent, Patience, Reply, UnacceptableUrl, Wire
+
+# Only tuspy's own transports use these, and ours takes their place.
+with on_demand("requests", "aiohttp"):
+    from tusclient.client import TusClient
+    from tusclient.uploader import Uploader
 
 BLOCK_BYTES = 256 * 1024
 _NUMBER = re.compile(r"[0-9]{1,15}\Z", re.ASCII)

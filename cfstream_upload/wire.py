@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Self
 
 import httpcore
-import httpx
 
 from .addresses import (
     UPLOAD_HOSTS,
@@ -33,8 +32,12 @@ from .addresses import (
     origin,
     parsed,
 )
+from .lean import without
 from .patience import Cancelled, Lost, NotSent, Patience, UnacceptableUrl, Watch, WireError
 from .sockets import Sockets
+
+with without("httpx._main"):
+    import httpx
 
 __all__ = [
     "UPLOAD_HOSTS",

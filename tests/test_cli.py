@@ -350,7 +350,10 @@ def test_every_command_has_help_with_two_examples(capfd: pytest.CaptureFixture[s
 
 
 def test_help_and_version_load_nothing_that_only_sending_needs() -> None:
-    heavy = "httpx httpcore tusclient requests aiohttp rich.progress pymediainfo sqlite3 starlette"
+    heavy = (
+        "httpx httpcore tusclient requests aiohttp rich.progress pymediainfo sqlite3 starlette"
+        " pydantic"
+    )
     probe = (
         "import sys\n"
         "from cfstream_upload.cli import main\n"

@@ -14,11 +14,28 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from cfstream_upload.cli import kinds
+from cfstream_upload.cli.plain import Judge
 from cfstream_upload.errors import UsageProblem
 from cfstream_upload.nearest import nearest
 
 
-class Lines(TyperOption):
+class Argument(TyperArgument):
+    """An argument; plain values are taken as they are."""
+
+    def get_runtime_param(self) -> Any:  # noqa: ANN401  # Typer's own
+        """What makes a value of the text."""
+        return Judge(self, super().get_runtime_param)
+
+
+class Option(TyperOption):
+    """An option; plain values are taken as they are."""
+
+    def get_runtime_param(self) -> Any:  # noqa: ANN401  # Typer's own
+        """What makes a value of the text."""
+        return Judge(self, super().get_runtime_param)
+
+
+class Lines(Option):
     """An option that may be repeated: in its variable each line is a value."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
@@ -44,6 +61,10 @@ class Command(TyperCommand):
         _judge(ctx, self.params)
         return rest
 
+    def get_help_option(self, ctx: Any) -> Any:  # noqa: ANN401  # Click's own
+        """The option ``--help``."""
+        return _ours(super().get_help_option(ctx))
+
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401  # Click's context
         """The help page."""
         return _help(self, ctx)
@@ -68,6 +89,10 @@ class Group(TyperGroup):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             raise _unknown(ctx.command_path, name, self.commands)
         return super().resolve_command(ctx, args)
+
+    def get_help_option(self, ctx: Any) -> Any:  # noqa: ANN401  # Click's own
+        """The option ``--help``."""
+        return _ours(super().get_help_option(ctx))
 
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401  # Click's context
         """The help page."""
@@ -105,17 +130,23 @@ def _prepared(parameters: Iterable[Any], has_no: Callable[[TyperOption], bool]) 
     """Make ``parameters`` ours; the names of those that can be taken back now."""
     implied = set()
     for one in parameters:
-        if not isinstance(one, TyperOption):
+        if not isinstance(_ours(one), TyperOption):
             continue
-        if one.multiple:
-            # Typer makes the options itself and asks nobody which class they are to have.
-            one.__class__ = Lines
         if one.is_bool_flag and not one.secondary_opts and has_no(one):
             long = max(one.opts, key=len).removeprefix("--")
             no = long.removeprefix("no-") if long.startswith("no-") else f"no-{long}"
             one.secondary_opts = [f"--{no}"]
             implied.add(one.name)
     return implied
+
+
+def _ours(parameter: Any) -> Any:  # noqa: ANN401  # Typer's own
+    # Typer makes them itself and asks nobody which class they are to have.
+    if isinstance(parameter, TyperArgument):
+        parameter.__class__ = Argument
+    elif isinstance(parameter, TyperOption):
+        parameter.__class__ = Lines if parameter.multiple else Option
+    return parameter
 
 
 def _judge(ctx: Any, parameters: Iterable[Any]) -> None:  # noqa: ANN401  # Click's context
