@@ -31,7 +31,6 @@ from .patience import (
 )
 
 _STAGGER = 0.3  # seconds before the next address of a host is tried beside the first
-_RECORD = 16 * 1024  # a TLS record: OpenSSL reports progress only when a whole send is done
 _READ = 64 * 1024
 _UNSENT = 256 * 1024  # bytes the kernel may hold unsent, so that "sent" means nearly gone
 
@@ -192,14 +191,18 @@ class _Stream(httpcore.NetworkStream):
             # Before TLS stands, an https request's bytes are only talk with the proxy.
             watch.sent = watch.sent or self._tls or not watch.secure
             try:
-                return self._sock.send(left[:_RECORD] if self._tls else left)
+                return self._sock.send(left)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 event = selectors.EVENT_WRITE
             except ssl.SSLWantReadError:
                 event = selectors.EVENT_READ
             if len(self._early) < _READ:
                 event |= selectors.EVENT_READ
-            if _ready(self._sock, event, pause) & selectors.EVENT_READ:
+            ready = _ready(self._sock, event, pause)
+            if ready & selectors.EVENT_WRITE:
+                # OpenSSL tells only of whole sends. Room in the kernel means that bytes have moved.
+                since = time.monotonic()
+            if ready & selectors.EVENT_READ:
                 self._listen()
 
     def _listen(self) -> None:
