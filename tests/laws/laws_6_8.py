@@ -12,12 +12,12 @@ LAWS_6_8 = (
         "stage=Stage.DISCARDING)",
     ),
     Removal(
-        "6.2", "and the wish is written", "transfer.py",
-        "        return only_offset and self.room",
+        "6.2", "and the wish is written", "entry.py",
+        "        return only_offset and self._clock",
         "        written = self._written\n"
         "        alike = replace(attempt, offset=written.offset, doomed=written.doomed)\n"
         "        only_offset = only_offset or alike == written\n"
-        "        return only_offset and self.room",
+        "        return only_offset and self._clock",
     ),
     Removal(
         "6.3", "the decision needs a Look", "ending.py",
