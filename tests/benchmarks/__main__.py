@@ -29,12 +29,19 @@ from benchmarks.works import WORKS
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+def _command(chosen: argparse.Namespace) -> str:
+    """The command without the paths of this machine."""
+    quick = ["--quick"] if chosen.quick else []
+    times = ["--times", str(chosen.times)] if chosen.times else []
+    return " ".join(["python -m tests.benchmarks", *chosen.work, *quick, *times])
+
+
 def _measured(chosen: argparse.Namespace, folder: Path) -> Json:
     times = 1 if chosen.quick and chosen.times is None else chosen.times or 3
     result: Json = {
         "version": 1,
         "settings": {
-            "command": " ".join(["python -m tests.benchmarks", *sys.argv[1:]]),
+            "command": _command(chosen),
             "quick": chosen.quick,
             "times": times,
             "date": datetime.now(UTC).date().isoformat(),
@@ -46,7 +53,8 @@ def _measured(chosen: argparse.Namespace, folder: Path) -> Json:
     with server(folder, secure=False) as plain, server(folder, secure=True) as secure:
         bench = Bench(folder, times, chosen.quick, plain, secure)
         for name in chosen.work or WORKS:
-            print(f"{name}: {WORKS[name].__doc__}", file=sys.stderr, flush=True)
+            title = (WORKS[name].__doc__ or "").partition("\n")[0]
+            print(f"{name}: {title}", file=sys.stderr, flush=True)
             started = time.monotonic()
             try:
                 figures = WORKS[name](bench)

@@ -21,14 +21,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """Harm to some PATCHes, counted from 1, or to each ``every``-th.
+    """Harm to the PATCHes of these numbers, counted from 1.
 
     After ``share`` of the body the connection is reset (``status`` 0) or the status is answered
     with Stream's error ``code``. With ``keep`` unset the bytes of that PATCH are forgotten.
     """
 
     numbers: tuple[int, ...] = ()
-    every: int = 0
     share: float = 0.5
     status: int = 0
     code: int = 0
@@ -36,7 +35,7 @@ class Fault:
 
     def meets(self, number: int) -> bool:
         """Whether the PATCH of this number is harmed."""
-        return number in self.numbers or bool(self.every and number % self.every == 0)
+        return number in self.numbers
 
 
 @dataclass
@@ -91,9 +90,10 @@ class Account:
 
     def count(self, number: int) -> None:
         """So many bytes of a body came just now."""
-        self.came += number
-        if self.moments is not None:
-            self.moments.append((time.monotonic(), number))
+        with self.turn:
+            self.came += number
+            if self.moments is not None:
+                self.moments.append((time.monotonic(), number))
 
     def creates(self, length: int, metadata: str) -> Upload:
         """A new upload."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +115,8 @@ def paced(moments: Sequence[tuple[float, int]], limit: float) -> Json:
     total = sum(count for _, count in moments[1:])
     bins = [0] * int(last - first)
     for moment, count in moments[1:]:
-        index = int(moment - first)
+        # Bytes that come at the end of a second were sent in it.
+        index = math.ceil(moment - first) - 1
         if index < len(bins):
             bins[index] += count
     return {

@@ -93,6 +93,10 @@ class Secrets:
                     self._known[name, client] = bytes.fromhex(secret)
             return self._known.pop((label, random.hex()))
 
+    def close(self) -> None:
+        """Close the key log."""
+        self._file.close()
+
 
 class Secured:
     """TLS 1.3: the handshake is OpenSSL's, the records after it are read and written here."""

@@ -58,6 +58,9 @@ Wall, CPU (user and system) and peak resident memory are the kernel's account of
 
 {measures}
 
+Of many files `cfupload` sends four at a time (`-j 4`), the others one after the other,
+each client in one process. curl keeps its connection, tuspy opens one for each request.
+
 CPU of each further GiB, from two sizes:
 
 {marginal}
@@ -70,9 +73,10 @@ Other figures:
 
 The discarding server (`tests/benchmarks/discarding.py`) speaks what the clients need of Stream's
 API and of tus. OpenSSL does its TLS handshakes; then it decrypts heads of requests only and skips
-the records of a body by their length, for a server that decrypts costs as much as its clients.
-Over plain TCP the kernel throws bodies away. That it is not the bottleneck is seen from its own
-CPU beside each client's, in the same run: it would be in the way when busy for all of the time.
+the records of a body by their length, for a server that decrypts costs as much as its clients. It
+gives no session tickets, so each connection is a full handshake. Over plain TCP the kernel throws
+bodies away. That it is not the bottleneck is seen from its own CPU beside each client's, in the
+same run: it would be in the way when busy for all of the time.
 
 {server}
 
@@ -85,7 +89,7 @@ bytes, doubled each round trip in which the window was the limit, and again from
 idle time of the round trip plus 200 ms. That is RFC 5681's rule; Linux halves the window for each
 such time, which is milder. It takes from a client only what the line would carry now, so little
 more than socket buffers and 10 ms of line is ahead of it. A test compares it with the time that is
-computed for a known transfer.
+computed for a known transfer; it has not been compared with a real line, nor with Linux's netem.
 
 It does not contain: loss, and what congestion control does after it; jitter, reordering, queues
 that grow (bufferbloat), other traffic; the limits that sockets' buffers set to a window (4 MiB by

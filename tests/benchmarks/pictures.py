@@ -9,6 +9,9 @@ from typing import Any
 import matplotlib as mpl
 
 from benchmarks.goals import MEMORY
+from benchmarks.line import seconds
+from benchmarks.measuring import MIB
+from benchmarks.serving import GIGABIT
 from benchmarks.tables import ORDER
 
 mpl.use("Agg")
@@ -109,7 +112,12 @@ def _line(figures: Json) -> Any:  # noqa: ANN401
         walls = [found[trip][name]["wall"] for trip in trips]
         axes.plot([int(trip) for trip in trips], walls, "o-", color=COLOURS[name], lw=2, label=name)
     _apart(axes, int(trips[-1]), {name: found[trips[-1]][name]["wall"] for name in names})
-    axes.set_title(f"{found['mib']:g} MiB at 1 Gbit/s: seconds by round trip", loc="left")
+    # The bare line: one connection, TLS's own round trip, nothing else.
+    points = [trip / 1000 for trip in range(10, int(trips[-1]) + 1)]
+    bare = [seconds(int(found["mib"] * MIB), trip, GIGABIT) + trip for trip in points]
+    axes.plot([1000 * trip for trip in points], bare, ":", color=_GREY, lw=1)
+    words = f"{found['mib']:g} MiB at 1 Gbit/s: seconds by round trip; dotted: the line alone"
+    axes.set_title(words, loc="left")
     axes.set_xlabel("round trip, ms")
     axes.set_xticks([int(trip) for trip in trips])
     axes.set_xlim(0, int(trips[-1]) * 1.2)
@@ -152,6 +160,7 @@ def _bwlimit(figures: Json) -> Any:  # noqa: ANN401
     axes.axhline(1, color=_GREY, ls=":", lw=1)
     axes.set_title("--bwlimit 10M: each second's bytes as a share of the limit", loc="left")
     axes.set_xlabel("second")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     axes.set_ylim(0, most * 1.1)
     axes.legend(loc="lower right", ncols=2)
     return figure

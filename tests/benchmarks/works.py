@@ -69,9 +69,9 @@ def marginal(bench: Bench) -> Json:
 
 def line(bench: Bench) -> Json:
     """512 MiB on lines of 20, 80 and 200 ms and 1 Gbit/s."""
-    size = bench.sized(512 * MIB, 128 * MIB)
+    size = bench.sized(512 * MIB, 64 * MIB)
     found: Json = {"mib": size / MIB}
-    for milliseconds in (20, 80, 200) if not bench.quick else (80,):
+    for milliseconds in (20, 80, 200):
         # The line is a clock: more than two runs of the long ones say no more.
         times = bench.times if milliseconds == 80 else min(2, bench.times)
         with lined(bench.secure, milliseconds) as far:
