@@ -27,6 +27,7 @@ from benchmarks.serving import server
 from benchmarks.works import WORKS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+NOTES = Path(__file__).resolve().parent / "notes.md"
 
 
 def _command(chosen: argparse.Namespace) -> str:
@@ -85,7 +86,8 @@ def _write_docs(result: Json) -> None:
     # Only here: matplotlib would count as memory of every process that is measured.
     from benchmarks.pictures import draw
 
-    (DOCS / "benchmarks.md").write_text(page(result), encoding="utf-8")
+    notes = NOTES.read_text(encoding="utf-8") if NOTES.exists() else ""
+    (DOCS / "benchmarks.md").write_text(page(result, notes), encoding="utf-8")
     draw(result, DOCS / "benchmarks")
 
 

@@ -25,13 +25,14 @@ python3 -m venv .venv && .venv/bin/pip install '.[test,benchmark]'
 .venv/bin/python -m tests.benchmarks line twenty --times 5        # these works alone
 ```
 
-Run it on a machine that does nothing else, with 24 GB free in the temporary folder if that does
-not know sparse files. Node and npm are optional.
+Run it on a machine that does nothing else. Files and the journal, which syncs each commit, are in
+the temporary folder, or in that of `--folder`: it needs room for 30 GB if its file system does not
+know sparse files. Node and npm are optional.
 
 ## The goals
 
 {goals}
-
+{notes}
 ## Pictures
 
 ![2 GiB over TLS: seconds, and CPU of each further GiB](benchmarks/whole.svg)
@@ -102,8 +103,8 @@ sparse: reading costs a copy from memory, no disk.
 """
 
 
-def page(result: Mapping[str, Any]) -> str:
-    """The whole page."""
+def page(result: Mapping[str, Any], notes: str = "") -> str:
+    """The whole page; ``notes`` say in Markdown why goals were missed."""
     machine = [[name, value] for name, value in result["machine"].items()]
     settings = result["settings"]
     scope = ", a **quick** run: smaller sizes, runs of one" if settings["quick"] else ""
@@ -112,6 +113,7 @@ def page(result: Mapping[str, Any]) -> str:
         scope=scope,
         minutes="20 minutes",
         goals=tables.goals(result),
+        notes=f"\n{notes.strip()}\n" if notes.strip() else "",
         machine=tables.table(("", ""), machine).replace("---:", "---"),
         date=settings["date"],
         load=settings["load"],

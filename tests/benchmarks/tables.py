@@ -95,7 +95,14 @@ def server(result: Json) -> str:
     for name in ORDER:
         if "wall" in whole.get(name, {}):
             rows.append([f"{name}, TLS", *_busy(whole[name], whole["gib"])])
-    heads = ("sender", "GiB/s", "its CPU, s/GiB", "server's CPU, s/GiB", "server busy")
+    heads = (
+        "sender",
+        "GiB/s",
+        "its CPU, s/GiB",
+        "server's CPU, s/GiB",
+        "server busy",
+        "a core of it could take",
+    )
     return table(heads, rows)
 
 
@@ -105,6 +112,7 @@ def _busy(found: Json, gib: float) -> list[str]:
         f"{found['cpu'] / gib:.2f}",
         f"{found['server_cpu'] / gib:.2f}",
         f"{found['server_cpu'] / found['wall']:.0%}",
+        f"{gib / max(found['server_cpu'], 1e-3):.1f} GiB/s",
     ]
 
 
