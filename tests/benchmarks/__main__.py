@@ -80,6 +80,8 @@ def _tell(result: Json) -> None:
         ("The goals", tables.goals(result)),
     ):
         print(f"\n{title}\n\n{text}")
+    if result["settings"]["quick"]:
+        print("\nA quick run: the goals are meant for the full sizes.")
 
 
 def _write_docs(result: Json) -> None:

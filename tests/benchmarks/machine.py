@@ -26,7 +26,7 @@ def described(folder: Path) -> dict[str, str]:
         "OpenSSL of Python": ssl.OPENSSL_VERSION,
         "cfupload": __version__,
         "tuspy": metadata.version("tuspy"),
-        "curl": _said("curl", "--version").partition("\n")[0],
+        "curl": _curl(),
     }
     if shutil.which("node"):
         openssl = _said("node", "-p", "process.versions.openssl")
@@ -43,6 +43,13 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _curl() -> str:
+    """Its version, and that of its TLS library."""
+    words = _said("curl", "--version").partition("\n")[0].split()
+    library = [word for word in words if "SSL" in word or "TLS" in word]
+    return " ".join([*words[1:2], *library[:1]]) or "unknown"
 
 
 def _said(*command: str) -> str:

@@ -10,8 +10,9 @@ from benchmarks import tables
 _PAGE = """\
 # Benchmarks
 
-Made by `python -m tests.benchmarks --draw FILE` from one run of `{command}`{scope}. Everything
-here was measured side by side in that run: `cfupload`,
+Made by `python -m tests.benchmarks --draw FILE` from one run of
+`{command}`{scope}.
+Everything here was measured side by side in that run: `cfupload`,
 [tuspy](https://github.com/tus/tus-py-client) and
 [tus-js-client](https://github.com/tus/tus-js-client) as their documents show them, with chunks of
 50 MiB, and curl with a single `PATCH`, which creates nothing, asks nothing and can resume nothing:
@@ -107,7 +108,11 @@ def page(result: Mapping[str, Any], notes: str = "") -> str:
     """The whole page; ``notes`` say in Markdown why goals were missed."""
     machine = [[name, value] for name, value in result["machine"].items()]
     settings = result["settings"]
-    scope = ", a **quick** run: smaller sizes, runs of one" if settings["quick"] else ""
+    scope = (
+        ", a **quick** run (one run of each, smaller sizes than the goals are meant for)"
+        if settings["quick"]
+        else ""
+    )
     return _PAGE.format(
         command=settings["command"],
         scope=scope,
