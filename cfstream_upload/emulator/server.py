@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -21,22 +21,32 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .endpoint import IDENTITY_PATH, Endpoint
-from .exchange import ConnectionCut, NoReply, Reply, Request, Service
+from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
 from .routes import API
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
 _CONNECTION = "cfstream.connection"
+Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 
 
 class Server:
-    """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s."""
+    """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
+
+    ``beside`` are asked first; what they answer with None is the service's.
+    """
 
     def __init__(
-        self, service: Service, listener: socket.socket, idle: float | None = None
+        self,
+        service: Service,
+        listener: socket.socket,
+        idle: float | None = None,
+        beside: Sequence[Beside] = (),
     ) -> None:
         self._service = service
         self._listener = listener
+        self._port: int = listener.getsockname()[1]
+        self._beside = beside
         self._idle = idle
         self._under_way = 0
         self._last_used = time.monotonic()
@@ -61,9 +71,35 @@ class Server:
     @property
     def endpoint(self) -> Endpoint:
         """Where it can be reached."""
-        port = self._listener.getsockname()[1]
+        port = self._port
         base_url = f"http://{HOST}:{port}{API}"
         return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
+
+    def start_aside(self) -> tuple[socket.socket, int]:
+        """Before `serve`: leave the public port to a proxy.
+
+        Gives its listener, and the port that is served in its place.
+        """
+        public, self._listener = self._listener, listen()
+        return public, self._listener.getsockname()[1]
+
+    async def step_aside(self) -> tuple[socket.socket, int]:
+        """While it serves: leave the public port to a proxy, as `start_aside`.
+
+        Connections that are open end with the reply that is under way, or at once.
+        """
+        inner, public = listen(), self._listener.dup()
+        state = self._uvicorn.server_state
+        made = await asyncio.get_running_loop().create_server(
+            lambda: _Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
+            sock=inner,
+        )
+        for server in self._uvicorn.servers:
+            server.close()
+        self._uvicorn.servers.append(made)
+        for connection in list(state.connections):
+            connection.shutdown()
+        return public, inner.getsockname()[1]
 
     def stop(self) -> None:
         """End `serve` soon, from any thread; requests under way get a second."""
@@ -96,14 +132,21 @@ class Server:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = HttpRequest(scope, receive)
+        response: Response | None
         if http.scope["path"] == IDENTITY_PATH:
             response = self._identity(http.headers.get("authorization", ""))
-        else:
+        elif (response := await self._answered_beside(http)) is None:
             reply = await self._converse(http)
             if reply is None:
                 return
             response = Response(reply.body, reply.status, dict(reply.headers))
         await response(scope, receive, send)
+
+    async def _answered_beside(self, http: HttpRequest) -> Response | None:
+        for beside in self._beside:
+            if (response := await beside(http)) is not None:
+                return response
+        return None
 
     async def _converse(self, http: HttpRequest) -> Reply | None:
         """Carry out one exchange; None when there is nobody to reply to."""
@@ -120,6 +163,8 @@ class Server:
             await _until_disconnected(http)
         except NoReply:
             await _until_disconnected(http)
+        except Later as late:
+            return await _later(http, late)
         except BaseException:
             exchange.cut()
             raise
@@ -173,6 +218,18 @@ def _head(http: HttpRequest) -> Request:
     return Request(
         http.method, http.scope["path"], http.query_params.multi_items(), dict(http.headers.items())
     )
+
+
+async def _later(http: HttpRequest, late: Later) -> Reply | None:
+    """Hand a request over late, whether or not its client waits; None where it does not."""
+    gone = asyncio.create_task(_until_disconnected(http))
+    try:
+        await asyncio.sleep(late.seconds)
+        reply = late.deliver()
+        return None if gone.done() else reply
+    finally:
+        gone.cancel()
+        late.drop()
 
 
 async def _until_disconnected(http: HttpRequest) -> None:
