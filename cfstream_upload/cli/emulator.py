@@ -9,6 +9,7 @@ import typer
 
 from cfstream_upload.cli.desk import Desk, state_dir
 from cfstream_upload.cli.everywhere import with_everywhere
+from cfstream_upload.cli.faultoptions import FaultOptions, told
 from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import ExtraMissing, UsageProblem
 
@@ -24,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def emulator(
     desk: Desk,
+    faults: FaultOptions,
     port: Annotated[
         int | None,
         option("--port", metavar="N", help="The port to listen on [any].", min=0, max=65535),
@@ -38,6 +40,8 @@ def emulator(
 
         cfupload emulator --port 8787
 
+        cfupload emulator --fault 'PATCH 3 cut=1MB'
+
         cfupload emulator --stop
     """
     from cfstream_upload.emulator import detached
@@ -47,10 +51,11 @@ def emulator(
         if not _told(desk, None):
             desk.console.line("Stopped." if ended else "No embedded Stream was running.")
         return 0
-    return _serve(desk, port or 0)
+    return _serve(desk, port or 0, faults)
 
 
-def _serve(desk: Desk, port: int) -> int:
+def _serve(desk: Desk, port: int, faults: FaultOptions) -> int:
+    wanted = faults.script()
     try:
         from cfstream_upload.emulator import server
     except ImportError as missing:
@@ -59,6 +64,7 @@ def _serve(desk: Desk, port: int) -> int:
             "Run: pip install 'cfstream-upload[emulator]'",
         ) from None
     from cfstream_upload.emulator.model import Stream
+    from cfstream_upload.emulator.stage import Stage
 
     try:
         listener = server.listen(port)
@@ -66,7 +72,12 @@ def _serve(desk: Desk, port: int) -> int:
         raise UsageProblem(
             f"Port {port} cannot be used ({error.strerror})", "Choose another, or none at all."
         ) from None
-    served = server.Server(Stream(), listener)
+    served = Stage(
+        Stream(),
+        listener,
+        faults=wanted,
+        on_strike=lambda strike: desk.console.say(told(strike)),
+    )
     endpoint = served.endpoint
     if not _told(desk, endpoint):
         desk.console.line(f"export CLOUDFLARE_API_BASE_URL={endpoint.base_url}")

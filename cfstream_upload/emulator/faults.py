@@ -39,7 +39,7 @@ from .exchange import Exchange, Reply, Request, Service, converse
 from .faultscript import parse_fault
 from .faultspelling import spelled
 from .requestlog import Noted, RequestLog
-from .routes import API, Route, route_of
+from .routes import API, Route, is_hex32, route_of
 from .struck import struck
 
 __all__ = [
@@ -245,7 +245,8 @@ class Faulty:
             armed.struck += 1
             if isinstance(armed.fault.effect, Expire) and not names_upload(route):
                 armed.ended_token = True
-            strike = Strike(armed.standing(), method, route.kind, route.uid, armed.seen)
+            uid = route.uid if is_hex32(route.uid) else ""
+            strike = Strike(armed.standing(), method, route.kind, uid, armed.seen)
         if self._on_strike is not None:
             self._on_strike(strike)
 

@@ -32,12 +32,12 @@ class RequestLog:
         return Note(self, method, path, fault, self._now())
 
     def after(self, number: int) -> dict[str, object]:
-        """Give the entries with a higher number, and what to ask for next.
+        """Give the entries from this number on, and as ``next`` what to ask for the next time.
 
         A number is given when a request ends, so that who asks again and again sees each once.
         """
         with self._lock:
-            found = [dict(entry) for entry in self._entries if _number(entry) > number]
+            found = [dict(entry) for entry in self._entries if _number(entry) >= number]
             return {"entries": found, "next": self._next}
 
     def _add(self, note: Note, status: int | None) -> None:
