@@ -11,7 +11,7 @@ LONGEST_HEAD = 1 << 16
 _FIRST_LINE = re.compile(rb"([A-Za-z]{1,30}) (\S+) HTTP/1\.[01]\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
-_LAST_CHUNK = b"0\r\n\r\n"
+_LONGEST_LINE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -42,34 +42,40 @@ class Framing:
     def __init__(self) -> None:
         self._head = b""
         self._left: int | None = 0
-        self._chunked = False
-        self._tail = b""
+        self._chunks: _Chunks | None = None
+        self._rest = b""
 
     def parts(self, piece: bytes) -> Iterator[Head | bytes | End]:
         """Give what a piece completes: heads, bytes of bodies, and where these end."""
         while piece:
-            if self._left == 0 and not self._chunked:
+            if self._left == 0 and self._chunks is None:
                 yield from self._in_head(piece)
-                piece, self._tail = self._tail, b""
-            elif self._chunked:
-                self._tail = (self._tail + piece)[-len(_LAST_CHUNK) :]
-                yield piece
-                piece = b""
-                if self._tail == _LAST_CHUNK:
-                    self._chunked, self._tail = False, b""
-                    yield End()
-            elif self._left is None:
-                yield piece
-                return
-            else:
-                body, piece = piece[: self._left], piece[self._left :]
-                self._left -= len(body)
-                yield body
-                if self._left == 0:
-                    yield End()
+                piece, self._rest = self._rest, b""
+                continue
+            length = self._length_of_body(piece)
+            body, piece = piece[:length], piece[length:]
+            yield body
+            if self._left == 0 and self._chunks is None:
+                yield End()
+
+    def _length_of_body(self, piece: bytes) -> int:
+        """Give how much of a piece is the body's, and remember what is still to come."""
+        if self._left is None:
+            return len(piece)
+        if self._chunks is None:
+            length = min(self._left, len(piece))
+            self._left -= length
+            return length
+        try:
+            end = self._chunks.end_in(piece)
+        except ValueError:
+            end, self._left = None, None
+        if end is not None or self._left is None:
+            self._chunks = None
+        return len(piece) if end is None else end
 
     def _in_head(self, piece: bytes) -> Iterator[Head | bytes | End]:
-        """Collect a head; what follows it stays in ``_tail``."""
+        """Collect a head; what follows it stays in ``_rest``."""
         collected = (self._head + piece).lstrip(b"\r\n")
         raw, end, rest = collected.partition(b"\r\n\r\n")
         if not end and len(collected) <= LONGEST_HEAD:
@@ -82,12 +88,49 @@ class Framing:
             yield collected
             return
         length = _LENGTH.search(head.raw)
-        self._chunked = _CHUNKED.search(head.raw) is not None
-        self._left = int(length[1]) if length and not self._chunked else 0
+        self._chunks = _Chunks() if _CHUNKED.search(head.raw) else None
+        self._left = int(length[1]) if length and self._chunks is None else 0
         yield head
-        if self._left == 0 and not self._chunked:
+        if self._left == 0 and self._chunks is None:
             yield End()
-        self._tail = rest
+        self._rest = rest
+
+
+class _Chunks:
+    """A chunked body: how far it goes."""
+
+    def __init__(self) -> None:
+        self._data = 0
+        self._line = b""
+        self._after_last = False
+
+    def end_in(self, piece: bytes) -> int | None:
+        """Give where the body ends in a piece, or None; `ValueError` for what are no chunks."""
+        place = 0
+        while place < len(piece):
+            if self._data:
+                step = min(self._data, len(piece) - place)
+                self._data -= step
+                place += step
+                continue
+            line, found, _ = piece[place : place + _LONGEST_LINE].partition(b"\n")
+            self._line += line
+            place += len(line) + len(found)
+            if len(self._line) > _LONGEST_LINE:
+                raise ValueError("a line without an end")
+            if found and self._line_ends():
+                return place
+        return None
+
+    def _line_ends(self) -> bool:
+        """Read a line: the size of a chunk, or a trailer; True for the empty one at the end."""
+        line, self._line = self._line.strip(), b""
+        if self._after_last:
+            return not line
+        size = int(line.partition(b";")[0], 16)
+        self._after_last = size == 0
+        self._data = size + 2 if size else 0
+        return False
 
 
 def _read(raw: bytes) -> Head | None:
