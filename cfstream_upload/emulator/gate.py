@@ -39,7 +39,7 @@ def refusal(
 
 def _is_owner(headers: Mapping[str, str], token: str) -> bool:
     said = headers.get("authorization", "")
-    return secrets.compare_digest(said.encode(), f"Bearer {token}".encode())
+    return secrets.compare_digest(said.encode(errors="replace"), f"Bearer {token}".encode())
 
 
 def _name(host: str) -> str:
