@@ -36,7 +36,7 @@ class Armed:
         self.ended_token = False
         self._spent = 0
         self._since = since
-        self._dice = random.Random(fault.seed)  # to be repeated, not to be secret
+        self._dice = None if fault.probability is None else random.Random(fault.seed)
 
     def standing(self) -> Standing:
         """Give what somebody may know of it."""
@@ -52,7 +52,7 @@ class Armed:
         self.seen += 1
         if self.seen < fault.nth or (fault.times is not None and self._spent >= fault.times):
             return False
-        if fault.probability is not None and self._dice.random() >= fault.probability:
+        if self._dice is not None and self._dice.random() >= (fault.probability or 0.0):
             return False
         self._spent += 1
         return True

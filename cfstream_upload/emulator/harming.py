@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .effects import Harm
 from .framing import End, Framing, Head
@@ -39,7 +39,6 @@ class HarmingProxy(TcpProxy):
                 if request.harm.interim is not None:
                     return await _only_interim(client, server, link, request.harm)
                 await server.drain()
-                await _pace(len(piece), request.harm)
             server.write_eof()
         except OSError:
             link.break_off(reset=True)
@@ -138,11 +137,21 @@ async def _pass_down(piece: bytes, client: asyncio.StreamWriter, harm: Harm) -> 
     step = _step(harm) if harm.drip is None else 1
     for place in range(0, len(piece), step):
         part = piece[place : place + step]
+        await _pace(len(part), harm)
         client.write(part)
         await client.drain()
-        await _pace(len(part), harm)
         if harm.drip is not None:
             await asyncio.sleep(harm.drip.seconds)
+
+
+def _slices(part: Head | bytes | End, harm: Harm) -> Iterator[Head | bytes | End]:
+    """Give a part of a request in what goes at once."""
+    if not isinstance(part, bytes):
+        yield part
+        return
+    step = _step(harm)
+    for place in range(0, len(part), step):
+        yield part[place : place + step]
 
 
 def _step(harm: Harm) -> int:

@@ -10,8 +10,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.requests import ClientDisconnect
@@ -27,6 +27,9 @@ from .routes import API
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
 _CONNECTION = "cfstream.connection"
+_POLL_SECONDS = 0.01
+_PATIENCE_SECONDS = 10.0
+T = TypeVar("T")
 Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 
 
@@ -109,7 +112,14 @@ class Server:
         """Serve until the end; the listener is closed then."""
         asyncio.run(self._serve())
 
+    def carry_out(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the thread that serves, and wait for it; from another thread."""
+        while not self._uvicorn.started:
+            time.sleep(_POLL_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_SECONDS)
+
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         watch = asyncio.create_task(self._stop_when_idle())
         try:
             await self._uvicorn.serve(sockets=[self._listener])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -11,7 +12,7 @@ from .control import Control
 from .effects import WIRE, Fault
 from .endpoint import Endpoint
 from .exchange import Service
-from .faults import Faulty, Standing, Strike
+from .faults import Faulty, Standing, Strike, parse_fault
 from .gate import LOOPBACK
 from .harming import HarmingProxy
 from .requestlog import RequestLog
@@ -42,6 +43,7 @@ class Stage:
         control = Control(self.faulty, self.log, self.add, hosts)
         self.server = Server(self.faulty, listener, idle, beside=[control.answer])
         self._proxy: HarmingProxy | None = None
+        self._one_at_a_time = asyncio.Lock()
         if any(isinstance(fault.effect, WIRE) for fault in wanted):
             self._put_proxy_before(*self.server.start_aside())
         for fault in wanted:
@@ -54,9 +56,14 @@ class Stage:
 
     async def add(self, faults: list[Fault]) -> list[Standing]:
         """Set faults; in the thread that serves."""
-        if self._proxy is None and any(isinstance(fault.effect, WIRE) for fault in faults):
-            self._put_proxy_before(*await self.server.step_aside())
-        return [self.faulty.set(fault) for fault in faults]
+        async with self._one_at_a_time:
+            if self._proxy is None and any(isinstance(fault.effect, WIRE) for fault in faults):
+                self._put_proxy_before(*await self.server.step_aside())
+            return [self.faulty.set(fault) for fault in faults]
+
+    def strike(self, *texts: str) -> list[Standing]:
+        """Set faults from another thread, while it serves. Raises `BadFault`."""
+        return self.server.carry_out(self.add([parse_fault(text) for text in texts]))
 
     def serve(self) -> None:
         """Serve until the end, as `Server.serve`."""

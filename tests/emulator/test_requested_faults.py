@@ -43,8 +43,7 @@ def client(stage: Stage, http: httpx.Client) -> Driver:
 
 
 def strike(stage: Stage, *texts: str) -> None:
-    for text in texts:
-        stage.faulty.set(parse_fault(text))
+    stage.strike(*texts)
 
 
 def raw(stage: Stage, driver: Driver, method: str, path: str, *lines: str) -> socket.socket:
