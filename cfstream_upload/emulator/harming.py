@@ -33,11 +33,15 @@ class HarmingProxy(TcpProxy):
         try:
             while piece := await self._piece(client, _step(request.harm)):
                 for part in framing.parts(piece):
-                    if request.ends_with(part):
-                        return None
+                    for one in _slices(part, request):
+                        if isinstance(one, bytes):
+                            await _pace(len(one), request.harm)
+                        if request.ends_with(one):
+                            return
                 self.bytes_up += len(piece)
                 if request.harm.interim is not None:
-                    return await _only_interim(client, server, link, request.harm)
+                    await _only_interim(client, server, link, request.harm)
+                    return
                 await server.drain()
             server.write_eof()
         except OSError:
@@ -144,12 +148,12 @@ async def _pass_down(piece: bytes, client: asyncio.StreamWriter, harm: Harm) -> 
             await asyncio.sleep(harm.drip.seconds)
 
 
-def _slices(part: Head | bytes | End, harm: Harm) -> Iterator[Head | bytes | End]:
+def _slices(part: Head | bytes | End, request: _Request) -> Iterator[Head | bytes | End]:
     """Give a part of a request in what goes at once."""
     if not isinstance(part, bytes):
         yield part
         return
-    step = _step(harm)
+    step = _step(request.harm)
     for place in range(0, len(part), step):
         yield part[place : place + step]
 

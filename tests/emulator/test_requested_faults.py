@@ -6,15 +6,12 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from cfstream_upload.cli.app import run
 from cfstream_upload.emulator.effects import Drip, Fault, Gone, Interim, Rate
 from cfstream_upload.emulator.faults import Faulty, Strike, parse_fault
-from cfstream_upload.emulator.footage import padded_mp4
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.stage import Stage, staged
 from emulator.driving import BLOCK, CHUNK, Driver, Upload, in_process, over_http, video_bytes
@@ -329,24 +326,3 @@ def test_a_strike_is_told_with_its_request() -> None:
 def test_what_needs_a_proxy_is_refused_where_there_is_none(effect: Rate | Drip | Interim) -> None:
     with pytest.raises(ValueError, match="needs a proxy"):
         Faulty(Stream()).set(Fault(effect))
-
-
-# --- cfupload against them -----------------------------------------------------------------------
-
-
-def test_cfupload_ends_whole_under_a_cut_and_a_refused_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = padded_mp4(tmp_path / "big.mp4", 20 << 20, sparse=False, seed=3)
-    model = Stream()
-    texts = ("PATCH 2 cut=1MB", "look status=503 retry-after=0")
-    with staged(model, faults=map(parse_fault, texts)) as stage:
-        monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", stage.endpoint.base_url)
-        monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", stage.endpoint.account)
-        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", stage.endpoint.token)
-        assert run(["send", str(path), "-q"]) == 0
-        left = [standing.left for standing in stage.faulty.standing()]
-    (video,) = model.videos()
-    assert video["uid"] == capfd.readouterr().out.strip()
-    assert video["size"] == 20 << 20
-    assert left == [0, 0]
