@@ -14,7 +14,13 @@ class Acting:
     """A service that does something at the end of the ``nth`` request of a method."""
 
     def __init__(
-        self, current: Stage, method: str, nth: int, act: Callable[[], object], *, after: bool = False
+        self,
+        current: Stage,
+        method: str,
+        nth: int,
+        act: Callable[[], object],
+        *,
+        after: bool = False,
     ) -> None:
         self._service, self._method, self._left = current.service, method, nth
         self._act, self._after = act, after
