@@ -159,6 +159,7 @@ ROOMS = {
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},
     "httptools": {"emulator"},
+    "python_multipart": {"emulator"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}

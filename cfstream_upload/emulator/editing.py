@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from . import fields
-from .envelopes import bad_request
+from .envelopes import bad_request, undecodable
 from .videos import Video
 
 
@@ -31,7 +31,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise bad_request("Decoding Error: A portion of the request could not be decoded")
+        raise undecodable()
     return document
 
 
@@ -44,9 +44,8 @@ def _change(name: str, value: object, video: Video) -> dict[str, Any]:
         case "maxDurationSeconds":
             return {"max_duration": fields.max_duration(value)}
         case "meta" | "publicDetails":
-            if not isinstance(value, dict):
-                raise bad_request(f"{name} must be an object")
-            return {"meta" if name == "meta" else "public_details": value}
+            field = "meta" if name == "meta" else "public_details"
+            return {field: fields.document(name, value)}
         case "requireSignedURLs":
             return {"require_signed_urls": fields.switch(name, value)}
         case "scheduledDeletion":

@@ -14,6 +14,7 @@ AUTHENTICATION = 10000
 NOT_FOUND = 10003
 BAD_REQUEST = 10005
 STORAGE_CAPACITY = 10011
+NON_VIDEO = 10059
 NO_ROUTE = 7003
 
 
@@ -49,6 +50,11 @@ def failure(status: int, code: int, text: str, detail: str | None = None) -> Rep
 def bad_request(detail: str) -> Refused:
     """Refuse what cannot be understood or breaks a rule: 400, code 10005."""
     return Refused(failure(400, BAD_REQUEST, "Bad Request", detail))
+
+
+def undecodable() -> Refused:
+    """Refuse a body that is not what it should be, in the words of the real service."""
+    return bad_request("Decoding Error: A portion of the request could not be decoded")
 
 
 def not_found() -> Refused:

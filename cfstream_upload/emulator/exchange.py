@@ -15,6 +15,9 @@ from typing import Protocol
 class Request:
     """What a client asks for; header names in lower case, the path already percent-decoded.
 
+    ``token_port`` is where the face takes uploads that need the token, and nothing else; None:
+    where it takes everything. ``at_token_port``: this request came there.
+
     The representation shows the method alone: path and headers may hold an upload URL or a token.
     ``lag`` is of a list: it is to tell what it would have told so many seconds ago.
     """
@@ -25,6 +28,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Iterable[bytes] = field(default=(), repr=False)
     lag: float = field(default=0.0, repr=False)
+    token_port: int | None = None
+    at_token_port: bool = False
 
     def pairs(self) -> list[tuple[str, str]]:
         """Give the query as name and value pairs in their order."""

@@ -5,12 +5,15 @@ Each function takes a value as it came and gives it checked, or refuses with 400
 
 from __future__ import annotations
 
+from typing import Any
+
 from .envelopes import bad_request
 from .timestamps import SECOND, parse_rfc3339
 
 MAX_DURATION_SECONDS = 36_000
 MAX_CREATOR = 64
 DAY = 24 * 3600 * SECOND
+SHORTEST_FORM_WINDOW = 120
 
 
 def creator(value: object) -> str | None:
@@ -68,6 +71,29 @@ def expiry(value: object, now: int, cap: float | None) -> int:
     if cap is not None and when > now + cap * SECOND:
         raise bad_request(f"expiry must be at most {cap:.0f} seconds in the future")
     return when
+
+
+def form_expiry(value: object, now: int, cap: float | None) -> int:
+    """As `expiry`, and at least two minutes away."""
+    when = expiry(value, now, cap)
+    if when < now + SHORTEST_FORM_WINDOW * SECOND:
+        raise bad_request(f"expiry must be at least {SHORTEST_FORM_WINDOW} seconds in the future")
+    return when
+
+
+def watermark(value: object) -> str | None:
+    """The UID in ``{"uid": ...}``, or null."""
+    uid = value.get("uid") if isinstance(value, dict) else value
+    if uid is not None and not isinstance(uid, str):
+        raise bad_request("watermark must be an object with a uid")
+    return uid
+
+
+def document(name: str, value: object) -> dict[str, Any]:
+    """An object."""
+    if not isinstance(value, dict):
+        raise bad_request(f"{name} must be an object")
+    return value
 
 
 def switch(name: str, value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from .store import Media, Store
 from .switches import Switches
 from .timestamps import SECOND
-from .videos import FAILED, READY, Pace, Video, shown, state_of
+from .videos import ENCODING, FAILED, QUEUED, READY, Pace, Video, shown, state_of
 
 TOMBSTONE_LIFE = 24 * 3600 * SECOND
 
@@ -38,7 +38,7 @@ class Library:
         # Every video that holds storage, and some that did: the quota is asked for at each create.
         self._reserving: set[str] = set()
         for video in store.load():
-            if video.deleted is not None and self.now() > video.deleted + TOMBSTONE_LIFE:
+            if video.draft or self._is_long_gone(video):
                 store.forget(video.uid)
             else:
                 self._videos[video.uid] = video
@@ -59,6 +59,15 @@ class Library:
         self._store.save(video)
         self._videos[video.uid] = video
         self._reserving.add(video.uid)
+
+    def draft(self, video: Video) -> Media:
+        """Make room for the bytes of a video that nobody sees before `add` is called with it."""
+        self._store.save(replace(video, draft=True))
+        return self._store.media(video.uid)
+
+    def drop(self, uid: str) -> None:
+        """Forget a draft."""
+        self._store.forget(uid)
 
     def change(self, uid: str, fields: Mapping[str, Any]) -> Video:
         """Replace fields of a video, durably, and give what it is now."""
@@ -123,12 +132,35 @@ class Library:
                 seconds += video.reservation
         return seconds / 60
 
+    def used_minutes(self, creator: str | None = None) -> float:
+        """Give the length of all videos that can be played, in minutes."""
+        seconds = sum(
+            video.duration
+            for video in self.listed()
+            if video.duration is not None
+            and creator in (None, video.creator)
+            and self.state(video) == READY
+        )
+        return seconds / 60
+
+    def being_encoded(self) -> int:
+        """How many videos are queued or being encoded."""
+        waiting = (self._videos[uid] for uid in self._reserving)
+        return sum(
+            video.deleted is None and self.state(video) in (QUEUED, ENCODING) for video in waiting
+        )
+
+    def _is_long_gone(self, video: Video) -> bool:
+        return video.deleted is not None and self.now() > video.deleted + TOMBSTONE_LIFE
+
     def _is_over(self, video: Video) -> bool:
-        if video.deleted is not None:
+        if video.deleted is not None or self._has_vanished(video):
             return True
         return video.whole is not None and self.state(video) in (READY, FAILED)
 
     def _has_vanished(self, video: Video) -> bool:
+        if video.scheduled_deletion is not None and self.now() >= video.scheduled_deletion:
+            return True
         return (
             self._switches.expired_record == "vanishes"
             and video.whole is None

@@ -9,37 +9,25 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from . import fields
+from . import creation
 from .access import Access, Validity
 from .editing import read_edit
-from .envelopes import (
-    BAD_REQUEST,
-    STORAGE_CAPACITY,
-    Refused,
-    bad_request,
-    failure,
-    no_route,
-    not_found,
-    success,
-)
+from .envelopes import Refused, failure, no_route, not_found, success
 from .exchange import Answered, Exchange, Reply, Request, converse
+from .exchanges import Collecting, Signed
+from .forms import Forms, is_form
 from .library import Library
+from .limits import MOST_ENCODED_AT_ONCE, Limits
 from .listing import answer_list, read_filters
-from .metadata import read_metadata
 from .ratelimit import RateLimit
 from .routes import API, Route, route_of
 from .store import DiskStore, MemoryStore
 from .switches import Switches
-from .timestamps import SECOND, http_date
+from .timestamps import http_date
 from .uploads import VERSION, Uploads
 from .videos import Pace, Video
-
-LARGEST_VIDEO = 30_000_000_000
-DIRECT_USER_RESERVATION = 14_400
-LARGEST_DOCUMENT = 1 << 20
 
 
 class Stream:
@@ -48,10 +36,11 @@ class Stream:
     ``data`` is the folder that keeps videos beyond this process; None keeps lengths and digests
     in memory. ``now`` gives seconds since 1970, ``new_uid`` 32 hex digits, ``validity`` is that of
     both tokens, ``minutes_limit`` the storage bought, ``rate_limit`` the calls allowed in five
-    minutes (None: any number).
+    minutes (None: any number), ``queue_limit`` the videos that may be encoded at once.
 
     Upload URLs begin with ``upload_base`` (``http://host:port``, no slash at the end), or, while
-    it is None, with the host that the create request was sent to. It may be set at any time.
+    it is None, with the host that the create request was sent to; those that need the token with
+    ``token_upload_base``, or where the face takes them. Both may be set at any time.
     """
 
     def __init__(
@@ -68,18 +57,20 @@ class Stream:
         pace: Pace | None = None,
         minutes_limit: int = 100_000,
         rate_limit: int | None = None,
+        queue_limit: int = MOST_ENCODED_AT_ONCE,
         upload_base: str | None = None,
     ) -> None:
         self.account = account or secrets.token_hex(16)
         self.token = token or secrets.token_urlsafe(30)
         self.switches = switches or Switches()
         self.upload_base = upload_base
+        self.token_upload_base: str | None = None
         self._access = Access(
             self.account, self.token, read_only_token, self.switches, validity or Validity()
         )
         self._now = now
         self._new_uid = new_uid
-        self._minutes_limit = minutes_limit
+        self.minutes_limit = minutes_limit
         self._rate = RateLimit(rate_limit)
         self._lock = threading.Lock()
         self._library = Library(
@@ -90,6 +81,8 @@ class Stream:
             self.account[:16],
         )
         self._uploads = Uploads(self._library, self.switches)
+        self._forms = Forms(self._library, self._uploads, self.switches)
+        self._limits = Limits(self._library, self.switches, minutes_limit, queue_limit)
         self._hidden: dict[str, int] = {}
 
     def __call__(self, request: Request) -> Reply:
@@ -104,7 +97,7 @@ class Stream:
                 inner = self._begin(request, route)
             except Refused as refused:
                 inner = Answered(refused.reply)
-        return _Signed(self._lock, inner, lambda: self._common_headers(route))
+        return Signed(self._lock, inner, lambda: self._common_headers(route))
 
     def sha256(self, uid: str) -> str:
         """Give the digest of the bytes that a video holds, in hex; `KeyError` if there is none."""
@@ -125,21 +118,38 @@ class Stream:
             self._library.change(uid, {"reason": reason})
 
     def _begin(self, request: Request, route: Route) -> Exchange:
-        if route.kind != "upload":
-            return _Collecting(lambda body: self._answer(request, route, body))
+        by_token = route.kind == "upload" and route.account is not None
+        if request.token_port is not None and by_token != request.at_token_port:
+            raise no_route(request.path.removeprefix(API))
+        if route.kind == "upload":
+            return self._begin_upload(request, route)
+        if route.kind == "form":
+            return self._forms.begin(request, route.uid)
+        if (route.kind, request.method) == ("videos", "POST") and _is_basic(request):
+            self._let_in(request, route)
+            self._limits.check(1)
+            creator, created = request.headers.get("upload-creator"), self._library.now()
+            video = creation.by_form(creator, self._new_uid(), created)
+            return self._forms.begin_basic(request, video)
+        return Collecting(lambda body: self._answer(request, route, body))
+
+    def _begin_upload(self, request: Request, route: Route) -> Exchange:
         if self.switches.uploads_count_to_limit:
             self._rate.count(self._now())
         if route.account is not None:
             if "authorization" not in request.headers:
-                raise self._uploads.refused(400, "this upload URL needs the token")
+                raise self._uploads.refused_to_strangers("this upload URL needs the token")
             self._access.check(request, route, self._now())
         return self._uploads.begin(request, route.uid, direct_user=route.account is None)
+
+    def _let_in(self, request: Request, route: Route) -> None:
+        self._access.check(request, route, self._now())
+        self._rate.count(self._now())
 
     def _answer(self, request: Request, route: Route, body: bytes) -> Reply:
         if route.kind == "unknown":
             raise no_route(request.path.removeprefix(API))
-        self._access.check(request, route, self._now())
-        self._rate.count(self._now())
+        self._let_in(request, route)
         match route.kind, request.method:
             case "videos", "GET":
                 filters = read_filters(request.pairs(), self.switches)
@@ -152,20 +162,23 @@ class Stream:
                 return self._edit(route.uid, body)
             case "video", "DELETE":
                 return self._delete(route.uid)
+            case "direct-upload", "POST":
+                return self._create_for_form(request, body)
             case "storage", "GET":
-                return self._storage(dict(request.pairs()).get("creator"))
+                return success(self._limits.usage(dict(request.pairs()).get("creator")))
             case (("verify-user" | "verify-account"), "GET"):
                 return self._access.verified(route, self._now())
         raise Refused(failure(405, 7001, f"Method {request.method} not available for that URI."))
 
     def _create(self, request: Request) -> Reply:
-        video = self._new_video(request)
-        self._check_quota(video.reservation)
+        created = self._library.moment_of_creation()
+        video = creation.by_tus(request, self._new_uid(), created, self.switches)
+        self._limits.check(video.reservation)
         self._library.add(video)
         if video.length == 0:
             self._uploads.acknowledge(video.uid, 0)
-        base = self.upload_base or f"http://{request.headers.get('host', '127.0.0.1')}"
         path = "/tus" if video.direct_user else f"{API}/accounts/{self.account}/media"
+        base = self._base(request, by_token=not video.direct_user)
         headers = {
             "location": f"{base}{path}/{video.uid}?tusv2=true",
             "stream-media-id": video.uid,
@@ -173,35 +186,27 @@ class Stream:
         }
         return Reply(201, headers)
 
-    def _new_video(self, request: Request) -> Video:
-        headers, created = request.headers, self._library.moment_of_creation()
-        if "tus-resumable" not in headers:
-            raise bad_request("Tus-Resumable is missing, and a form holds no field named file")
-        if headers["tus-resumable"] != VERSION:
-            raise Refused(failure(412, BAD_REQUEST, "Precondition Failed", "unsupported version"))
-        direct_user = dict(request.pairs()).get("direct_user") == "true"
-        chosen = read_metadata(headers.get("upload-metadata", ""), created, self.switches)
-        expiry = created + int(self.switches.default_expiry * SECOND)
-        default = DIRECT_USER_RESERVATION if direct_user else self.switches.tus_reservation
-        return Video(
-            uid=self._new_uid(),
-            length=_length(headers.get("upload-length", "")),
-            created=created,
-            modified=created,
-            reservation=chosen.get("max_duration", default),
-            direct_user=direct_user,
-            creator=fields.creator(headers.get("upload-creator")),
-            **{"expiry": expiry, **chosen},
-        )
+    def _create_for_form(self, request: Request, body: bytes) -> Reply:
+        creator, created = request.headers.get("upload-creator"), self._library.moment_of_creation()
+        video = creation.by_document(body, creator, self._new_uid(), created, self.switches)
+        self._limits.check(video.reservation)
+        self._library.add(video)
+        result: dict[str, object] = {
+            "uid": video.uid,
+            "uploadURL": f"{self._base(request, by_token=False)}/{video.uid}",
+        }
+        seen = self._library.shown(video)
+        told = ("creator", "scheduledDeletion", "watermark")
+        return success(result | {name: seen[name] for name in told if seen[name] is not None})
 
-    def _check_quota(self, seconds: int) -> None:
-        if self._library.reserved_minutes() + seconds / 60 <= self._minutes_limit:
-            return
-        detail = (
-            f"You have uploaded {self._library.reserved_minutes():.2f} minutes"
-            f" and are allocated {self._minutes_limit} minutes."
-        )
-        raise Refused(failure(413, STORAGE_CAPACITY, "Storage capacity exceeded", detail))
+    def _base(self, request: Request, *, by_token: bool) -> str:
+        """Where upload URLs of a kind begin: as it was set, or as this request came."""
+        host = request.headers.get("host", "127.0.0.1")
+        if by_token and self.token_upload_base is not None:
+            return self.token_upload_base
+        if by_token and request.token_port is not None:
+            return f"http://{_name(host)}:{request.token_port}"
+        return self.upload_base or f"http://{host}"
 
     def _looked_up(self, uid: str) -> Video:
         video = self._library.find(uid)
@@ -223,76 +228,20 @@ class Stream:
         if self._library.find(uid) is None:
             raise not_found()
         self._uploads.abandon(uid)
+        self._forms.abandon(uid)
         self._library.delete(uid)
         return Reply(200) if self.switches.delete_reply == "empty" else success(None)
 
-    def _storage(self, creator: str | None) -> Reply:
-        videos = [v for v in self._library.listed() if creator in (None, v.creator)]
-        counted = self.switches.usage_counts_reservations
-        usage: dict[str, object] = {
-            "totalStorageMinutes": self._library.reserved_minutes(creator) if counted else 0.0,
-            "totalStorageMinutesLimit": self._minutes_limit,
-            "videoCount": len(videos),
-        }
-        return success(usage if creator is None else {"creator": creator, **usage})
-
     def _common_headers(self, route: Route) -> dict[str, str]:
         now = self._now()
-        limits = {} if route.kind == "upload" else self._rate.headers(now)
+        limits = {} if route.kind in ("upload", "form") else self._rate.headers(now)
         return {"date": http_date(now), **limits}
 
 
-class _Collecting:
-    """An exchange of the Video API, answered once its small body is there."""
-
-    def __init__(self, answer: Callable[[bytes], Reply]) -> None:
-        self._answer = answer
-        self._body = bytearray()
-
-    def write(self, block: bytes) -> None:
-        if len(self._body) <= LARGEST_DOCUMENT:
-            self._body += block
-
-    def finish(self) -> Reply:
-        if len(self._body) > LARGEST_DOCUMENT:
-            raise Refused(failure(413, BAD_REQUEST, "Payload Too Large"))
-        return self._answer(bytes(self._body))
-
-    def cut(self) -> None:
-        """A request that was never complete is never acted upon."""
+def _is_basic(request: Request) -> bool:
+    return is_form(request) and "tus-resumable" not in request.headers
 
 
-class _Signed:
-    """Holds the service's lock, never across blocks, and adds what every reply carries."""
-
-    def __init__(
-        self, lock: threading.Lock, inner: Exchange, headers: Callable[[], dict[str, str]]
-    ) -> None:
-        self._lock = lock
-        self._inner = inner
-        self._headers = headers
-
-    def write(self, block: bytes) -> None:
-        with self._lock:
-            self._inner.write(block)
-
-    def finish(self) -> Reply:
-        with self._lock:
-            try:
-                reply = self._inner.finish()
-            except Refused as refused:
-                reply = refused.reply
-            return replace(reply, headers={**reply.headers, **self._headers()})
-
-    def cut(self) -> None:
-        with self._lock:
-            self._inner.cut()
-
-
-def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise bad_request("Upload-Length must be the size of the video in bytes")
-    if int(text) > LARGEST_VIDEO:
-        detail = f"Upload-Length is over {LARGEST_VIDEO} bytes"
-        raise Refused(failure(413, BAD_REQUEST, "Payload Too Large", detail))
-    return int(text)
+def _name(host: str) -> str:
+    """The name in a ``Host`` header; an IPv6 address keeps its brackets."""
+    return host if host.endswith("]") else host.rpartition(":")[0] or host

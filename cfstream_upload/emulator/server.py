@@ -18,15 +18,14 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .endpoint import IDENTITY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
+from .protocol import CONNECTION, Protocol
 from .routes import API
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
-_CONNECTION = "cfstream.connection"
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 10.0
 T = TypeVar("T")
@@ -37,6 +36,8 @@ class Server:
     """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
 
     ``beside`` are asked first; what they answer with None is the service's.
+    Uploads that need the token are taken on the port of ``token_listener`` and nowhere else, as
+    Cloudflare has another host for them; without one, where everything is.
     """
 
     def __init__(
@@ -45,10 +46,13 @@ class Server:
         listener: socket.socket,
         idle: float | None = None,
         beside: Sequence[Beside] = (),
+        token_listener: socket.socket | None = None,
     ) -> None:
         self._service = service
-        self._listener = listener
-        self._port: int = listener.getsockname()[1]
+        self._listeners = [listener, *([] if token_listener is None else [token_listener])]
+        # Asked for now: once it is closed a socket no longer knows its port.
+        self._port = _port(listener)
+        self._token_port = None if token_listener is None else _port(token_listener)
         self._beside = beside
         self._idle = idle
         self._under_way = 0
@@ -56,7 +60,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,
-                http=_Protocol,
+                http=Protocol,
                 loop="asyncio",
                 lifespan="off",
                 interface="asgi3",
@@ -122,7 +126,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         watch = asyncio.create_task(self._stop_when_idle())
         try:
-            await self._uvicorn.serve(sockets=[self._listener])
+            await self._uvicorn.serve(sockets=self._listeners)
         finally:
             watch.cancel()
 
@@ -160,7 +164,7 @@ class Server:
 
     async def _converse(self, http: HttpRequest) -> Reply | None:
         """Carry out one exchange; None when there is nobody to reply to."""
-        exchange = self._service.begin(_head(http))
+        exchange = self._service.begin(_head(http, self._token_port))
         try:
             async for block in http.stream():
                 exchange.write(block)
@@ -169,7 +173,7 @@ class Server:
         except ClientDisconnect:
             exchange.cut()
         except ConnectionCut:
-            http.scope[_CONNECTION].transport.abort()
+            http.scope[CONNECTION].transport.abort()
             await _until_disconnected(http)
         except NoReply:
             await _until_disconnected(http)
@@ -202,9 +206,12 @@ def listen(port: int = 0, *, or_another: bool = False) -> socket.socket:
 
 
 @contextlib.contextmanager
-def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
+def running(
+    service: Service, port: int = 0, *, with_token_port: bool = False
+) -> Iterator[Endpoint]:
     """Serve from a thread of this process until the block ends."""
-    server = Server(service, listen(port))
+    token_listener = listen() if with_token_port else None
+    server = Server(service, listen(port), token_listener=token_listener)
     endpoint = server.endpoint
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -215,18 +222,14 @@ def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
         thread.join()
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, reachable from a request: ASGI itself has no way to cut a connection."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        scope: Any = self.scope
-        scope[_CONNECTION] = self
-
-
-def _head(http: HttpRequest) -> Request:
+def _head(http: HttpRequest, token_port: int | None) -> Request:
     return Request(
-        http.method, http.scope["path"], http.query_params.multi_items(), dict(http.headers.items())
+        http.method,
+        http.scope["path"],
+        http.query_params.multi_items(),
+        dict(http.headers.items()),
+        token_port=token_port,
+        at_token_port=token_port is not None and http.scope["server"][1] == token_port,
     )
 
 
@@ -240,6 +243,11 @@ async def _later(http: HttpRequest, late: Later) -> Reply | None:
     finally:
         gone.cancel()
         late.drop()
+
+
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
 
 
 async def _until_disconnected(http: HttpRequest) -> None:

@@ -28,14 +28,14 @@ class Media(Protocol):
     def length(self) -> int:
         """How many bytes are held, acknowledged or not."""
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes | memoryview) -> None:
         """Add bytes at the end."""
 
     def settle(self, length: int) -> None:
         """Keep this many bytes and forget what came after them."""
 
-    def head(self) -> bytes:
-        """Give the first `LOOK` bytes."""
+    def read(self, start: int, size: int) -> bytes:
+        """Give the bytes there, as far as they are held; of the first `LOOK` all are."""
 
     def sha256(self) -> str:
         """Give the digest of the bytes held, in hex."""
@@ -107,7 +107,7 @@ class DiskMedia:
         """How many bytes are held, acknowledged or not."""
         return self._path.stat().st_size
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes | memoryview) -> None:
         """Add bytes at the end."""
         with self._path.open("ab", buffering=0) as file:
             left = memoryview(block)
@@ -118,10 +118,11 @@ class DiskMedia:
         """Keep this many bytes and forget what came after them."""
         os.truncate(self._path, length)
 
-    def head(self) -> bytes:
-        """Give the first `LOOK` bytes."""
+    def read(self, start: int, size: int) -> bytes:
+        """Give the bytes there, as far as they are held."""
         with self._path.open("rb") as file:
-            return file.read(LOOK)
+            file.seek(start)
+            return file.read(size)
 
     def sha256(self) -> str:
         """Give the digest of the bytes held, in hex."""
@@ -169,7 +170,7 @@ class MemoryMedia:
         self._start = (0, self._hash.copy())
         self._mark = self._start
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes | memoryview) -> None:
         """Add bytes at the end."""
         left = memoryview(block)
         while left:
@@ -188,9 +189,9 @@ class MemoryMedia:
         self._head = self._head[:length]
         self._start = self._mark = (length, self._hash.copy())
 
-    def head(self) -> bytes:
-        """Give the first `LOOK` bytes."""
-        return self._head
+    def read(self, start: int, size: int) -> bytes:
+        """Give the bytes there, as far as they are held: of the first `LOOK` all are."""
+        return self._head[start : start + size]
 
     def sha256(self) -> str:
         """Give the digest of the bytes held, in hex."""

@@ -33,6 +33,14 @@ class Switches:
         expiry_cap                longest ``expiry`` that is accepted; None: any
         tus_reservation           storage reserved by an upload without ``direct_user``
 
+    Forms
+        form_used                 a second POST to the upload URL of ``direct_upload``
+        form_after_cut            that URL after a POST that broke off
+        form_not_post             any other method on it ("must use POST")
+        form_too_large            more than 200 MB in a form
+        form_expiry_cap           longest ``expiry`` of ``direct_upload``; None: any
+        form_name                 ``meta.name`` of a basic upload is the name of its file
+
     The video while it is pending
         meta_while_pending        ``meta`` is shown
         meta_keys                 keys of ``meta`` as they were sent, or in lower case
@@ -55,6 +63,8 @@ class Switches:
         token_owner               which of the two ``tokens/verify`` paths knows the token
         usage_counts_reservations ``totalStorageMinutes`` includes reservations
         uploads_count_to_limit    HEAD and PATCH count against the rate limit
+        queue_full_code           code in the 429 while too many videos are being encoded
+        queue_full_wait           ``Retry-After`` of that 429; None: none
     """
 
     after_completion: Literal["offset", "404", "410", "403"] = "offset"
@@ -69,6 +79,13 @@ class Switches:
     default_expiry: float = 24 * 3600.0
     expiry_cap: float | None = None
     tus_reservation: int = 14_400
+
+    form_used: Literal["400", "403", "404", "409", "410"] = "400"
+    form_after_cut: Literal["usable", "used"] = "usable"
+    form_not_post: Literal["405", "400"] = "405"
+    form_too_large: Literal["413", "400"] = "413"
+    form_expiry_cap: float | None = 6 * 3600.0
+    form_name: bool = True
 
     meta_while_pending: bool = True
     meta_keys: Literal["kept", "lower"] = "kept"
@@ -90,3 +107,5 @@ class Switches:
     token_owner: Literal["either", "user", "account"] = "either"
     usage_counts_reservations: bool = True
     uploads_count_to_limit: bool = False
+    queue_full_code: int = 10005
+    queue_full_wait: int | None = None

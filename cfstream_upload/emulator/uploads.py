@@ -7,8 +7,9 @@ https://developers.cloudflare.com/stream/uploading-videos/resumable-uploads/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from .containers import is_video
+from .containers import LOOK, is_video, measure
 from .envelopes import BAD_REQUEST, Refused, failure
 from .exchange import Answered, Exchange, Reply, Request
 from .library import Library
@@ -19,8 +20,10 @@ from .videos import Video
 
 SMALLEST_CHUNK = 5_242_880
 LARGEST_CHUNK = 209_715_200
+SHORTEST_VIDEO = 0.1
 VERSION = "1.0.0"
 CHUNK_TYPE = "application/offset+octet-stream"
+TAKES = "an upload URL takes HEAD and PATCH"
 TEXTS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -57,9 +60,11 @@ class Uploads:
         if request.method == "OPTIONS" and self._switches.options == "tus":
             return Answered(Reply(204, {**_protocol(), **CROSS_ORIGIN}))
         if request.method == "POST":
-            raise self.refused(400, "X-HTTP-Method-Override is not supported")
+            override = "x-http-method-override" in request.headers
+            detail = "X-HTTP-Method-Override is not supported" if override else TAKES
+            raise self.refused(400, detail)
         if request.method not in ("HEAD", "PATCH"):
-            raise self.refused(405, "an upload URL takes HEAD and PATCH")
+            raise self.refused(405, TAKES)
         if request.headers.get("tus-resumable") != VERSION:
             raise self.refused(412, f"Tus-Resumable must be {VERSION}")
         video = self._open(uid, direct_user)
@@ -80,9 +85,24 @@ class Uploads:
         if self._switches.modified_while_uploading and offset > video.offset:
             changes["modified"] = now
         if offset == video.length and video.whole is None:
-            known = is_video(self._library.media(uid).head())
-            changes |= {"modified": now, "whole": now, "reason": "" if known else "ERR_NON_VIDEO"}
+            changes |= {"modified": now, "whole": now, **self._examined(video)}
         return self._library.change(uid, changes)
+
+    def _examined(self, video: Video) -> dict[str, object]:
+        """What encoding will find out; a container that does not tell is taken to be in order."""
+        media = self._library.media(video.uid)
+        if not is_video(media.read(0, LOOK)):
+            return {"reason": "ERR_NON_VIDEO"}
+        found = measure(media.read, video.length)
+        if found is None:
+            return {"reason": ""}
+        reason = ""
+        # Whole seconds are reserved; a film of 4.02 s was declared as one of 4.
+        if video.max_duration is not None and found.duration >= video.max_duration + 1:
+            reason = "ERR_DURATION_EXCEED_CONSTRAINT"
+        elif found.duration < SHORTEST_VIDEO:
+            reason = "ERR_DURATION_TOO_SHORT"
+        return {"reason": reason, **asdict(found)}
 
     def end(self, receiving: Receiving, *, kept: int) -> Video:
         """End a PATCH of which ``kept`` bytes stay."""
@@ -128,6 +148,12 @@ class Uploads:
         headers = {**reply.headers, **CROSS_ORIGIN, "tus-resumable": VERSION}
         return Refused(Reply(status, headers, reply.body))
 
+    def refused_to_strangers(self, detail: str) -> Refused:
+        """Refuse, as the host of the token-only URLs does: without a word for browsers."""
+        reply = self.refused(400, detail).reply
+        headers = {name: reply.headers[name] for name in reply.headers.keys() - CROSS_ORIGIN}
+        return Refused(Reply(400, headers, reply.body))
+
     def stored(self, video: Video) -> Reply:
         """Answer a PATCH whose bytes are stored."""
         return Reply(204, self._offset_headers(video))
@@ -141,7 +167,7 @@ class Uploads:
 
     def _open(self, uid: str, direct_user: bool) -> Video:
         video = self._library.record(uid)
-        if video is None or video.direct_user != direct_user:
+        if video is None or video.direct_user != direct_user or video.form != "no":
             raise self.refused(404, "no such upload")
         if video.deleted is not None:
             raise self.refused(int(self._switches.after_deletion), "the video was deleted")
@@ -174,7 +200,8 @@ class Uploads:
     def _pick_up(self, video: Video) -> None:
         """Treat bytes that were never acknowledged, the process having died, as a cut body."""
         media = self._library.media(video.uid)
-        kept = self.kept(max(0, media.length - video.offset))
+        unknown = 0 if video.form != "no" else max(0, media.length - video.offset)
+        kept = self.kept(unknown)
         offset = min(video.offset, media.length) + kept
         media.settle(offset)
         if offset != video.offset:

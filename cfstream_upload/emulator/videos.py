@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .switches import Switches
 from .timestamps import SECOND, rfc3339
 
 PENDING, QUEUED, ENCODING = "pendingupload", "queued", "inprogress"
 READY, FAILED = "ready", "error"
+Form = Literal["no", "direct", "basic"]
 STATES = (PENDING, "downloading", QUEUED, ENCODING, READY, FAILED, "live-inprogress")
+
+REASONS = {
+    "ERR_NON_VIDEO": "The file was not recognized as a valid video file.",
+    "ERR_DURATION_EXCEED_CONSTRAINT": "The video is longer than maxDurationSeconds.",
+    "ERR_DURATION_TOO_SHORT": "The video is shorter than 0.1 seconds.",
+}
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,9 @@ class Video:
 
     ``offset`` is what was acknowledged, ``whole`` when the last byte was, ``reservation`` the
     seconds of storage it holds until it is processed, ``reason`` why encoding it will fail.
+    ``form``: it comes in one form POST, to an upload URL of its own or to the API, and its length
+    is 0 until then; ``draft``: that POST is under way and nobody is to see the video yet.
+    ``duration`` (seconds) and size of the frame are what its container says, if it does.
     """
 
     uid: str
@@ -41,6 +51,11 @@ class Video:
     whole: int | None = None
     reason: str = ""
     deleted: int | None = None
+    form: Form = "no"
+    draft: bool = False
+    duration: float | None = None
+    width: int = -1
+    height: int = -1
 
 
 @dataclass(frozen=True)
@@ -95,13 +110,12 @@ def shown(
         "created": rfc3339(video.created),
         "modified": rfc3339(video.modified),
         "uploaded": _uploaded(video, state, switches),
-        "uploadExpiry": rfc3339(video.expiry),
+        "uploadExpiry": None if video.form == "basic" else rfc3339(video.expiry),
         "scheduledDeletion": _time_or_none(video.scheduled_deletion),
         "maxDurationSeconds": video.max_duration,
         "maxSizeBytes": None,
         "size": _size(video, state, switches),
-        "duration": -1,
-        "input": {"width": -1, "height": -1},
+        **_measured(video, state),
         "requireSignedURLs": video.require_signed_urls,
         "allowedOrigins": video.allowed_origins,
         "thumbnailTimestampPct": video.thumbnail_pct,
@@ -127,7 +141,7 @@ def _status(video: Video, state: str, now: int, pace: Pace, late: float) -> dict
             "step": "encoding",
             "pctComplete": "100.000000",
             "errorReasonCode": video.reason,
-            "errorReasonText": "The file was not recognized as a valid video file.",
+            "errorReasonText": REASONS.get(video.reason, "The video could not be processed."),
         }
     return status
 
@@ -156,6 +170,15 @@ def _size(video: Video, state: str, switches: Switches) -> int:
     if state != PENDING or switches.size_while_pending == "length":
         return video.length
     return video.offset if switches.size_while_pending == "received" else 0
+
+
+def _measured(video: Video, state: str) -> dict[str, object]:
+    if state != READY or video.duration is None:
+        return {"duration": -1, "input": {"width": -1, "height": -1}}
+    return {
+        "duration": video.duration,
+        "input": {"width": video.width, "height": video.height},
+    }
 
 
 def _time_or_none(nanoseconds: int | None) -> str | None:

@@ -1,0 +1,83 @@
+"""HTTP/1.1 as Cloudflare's edge lets it in: heads of a limited size, and words when it does not."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+CONNECTION = "cfstream.connection"
+# https://developers.cloudflare.com/workers/platform/limits/: a URL of 16 KB, headers of 128 KB.
+LONGEST_URL = 16_384
+LARGEST_HEAD = 131_072
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, reachable from a request: ASGI itself has no way to cut a connection."""
+
+    _in_head = True
+    _head_size = 0
+    _problem = HTTPStatus.BAD_REQUEST
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a head that never ends is not collected for ever."""
+        if self._in_head:
+            self._head_size += len(data)
+            # The first block may hold a body as well, so this is only the coarse limit.
+            if self._head_size > 4 * LARGEST_HEAD:
+                self._problem = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+                self.send_400_response("")
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._in_head, self._head_size, self._sum = True, 0, 0
+        scope: Any = self.scope
+        scope[CONNECTION] = self
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target, or a part of it."""
+        super().on_url(url)
+        if len(self.url) > LONGEST_URL:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._sum += len(name) + len(value) + 4
+        if self._sum > LARGEST_HEAD:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request; what comes next is a head again."""
+        self._in_head, self._head_size = True, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what could not be read with a page, as the edge does, and hang up."""
+        title = f"{self._problem.value} {self._problem.phrase}"
+        page = (
+            f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+            f"<center><h1>{title}</h1></center>\r\n<hr><center>cloudflare</center>\r\n"
+            "</body>\r\n</html>\r\n"
+        )
+        head = (
+            f"HTTP/1.1 {title}\r\ncontent-type: text/html\r\n"
+            f"content-length: {len(page)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(f"{head}{page}".encode())
+        self.transport.close()
+
+    def _refuse(self, problem: HTTPStatus) -> None:
+        """End the parsing: uvicorn turns any error of the parser into `send_400_response`."""
+        self._problem = problem
+        raise httptools.HttpParserError(problem.phrase)
