@@ -5,13 +5,18 @@ A test compares them with what this would write.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import tomllib
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cfstream_upload.cli.reference import Option, Page, everything
 from cfstream_upload.cli.topics import variables
+from cfstream_upload.emulator.switches import Switches
 from cfstream_upload.errors import URGENCY, exit_code_table
 
 FOLDER = Path(__file__).parent
@@ -113,6 +118,62 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
+def switches() -> str:
+    """The page on what is unknown of Stream, made from the switches themselves."""
+    defaults = {field.name: field.default for field in fields(Switches)}
+    kinds = get_type_hints(Switches)
+    lines = [
+        "# Switches of the embedded Stream",
+        "",
+        "What nobody outside Cloudflare knows about Stream, and what can be chosen for each. The",
+        "defaults are what is most likely or most often reported; a client should hold under every",
+        "value. From `cfstream_upload/emulator/switches.py` by `python docs/generate.py`.",
+    ]
+    for title, explained in _explained(inspect.getdoc(Switches) or ""):
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| switch | default | values | meaning |",
+            "|---|---|---|---|",
+        ]
+        for name, meaning in explained.items():
+            default = f"`{_switch_value(defaults.pop(name))}`"
+            values = _switch_values(kinds[name])
+            lines.append(
+                f"| `{name}` | {default} | {values} | {_cell(meaning).replace('``', '`')} |"
+            )
+    assert not defaults, f"no line explains {sorted(defaults)}"
+    return "\n".join(lines) + "\n"
+
+
+def _explained(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Read the docstring: titles, and below each the name of a switch and what it means."""
+    parts: list[tuple[str, dict[str, str]]] = []
+    name = ""
+    for line in text.splitlines()[1:]:
+        indent, words = len(line) - len(line.lstrip()), line.split()
+        if words and indent == 0:
+            parts.append((line.strip(), {}))
+        elif words and indent == 4:
+            name = words[0]
+            parts[-1][1][name] = " ".join(words[1:])
+        elif words:
+            parts[-1][1][name] += " " + " ".join(words)
+    return [(title, found) for title, found in parts if found]
+
+
+def _switch_value(value: object) -> str:
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _switch_values(kind: Any) -> str:  # noqa: ANN401  # an annotation
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    words = {bool: "`true`, `false`", int: "a whole number", float: "a number", NoneType: "`none`"}
+    return ", ".join(words[one] for one in get_args(kind) or (kind,))
+
+
 def _command(page: Page) -> list[str]:
     takes = " ".join(argument.shown for argument in page.arguments)
     lines = [f"## {page.name}", "", page.summary, "", *([page.text, ""] if page.text else [])]
@@ -150,6 +211,7 @@ PAGES = {
     "cli.md": commands,
     "contract.md": contract,
     "exit-codes.md": exit_codes,
+    "emulator-switches.md": switches,
     "fault-matrix.md": fault_matrix,
 }
 

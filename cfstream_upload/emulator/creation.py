@@ -15,7 +15,7 @@ from .exchange import Request
 from .metadata import read_metadata
 from .switches import Switches
 from .timestamps import SECOND
-from .uploads import VERSION
+from .uploads import VERSION, digits
 from .videos import Video
 
 LARGEST_VIDEO = 30_000_000_000
@@ -94,10 +94,10 @@ def _said(name: str, value: object, created: int, switches: Switches) -> dict[st
 
 
 def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    length = digits(text)
+    if length is None:
         raise bad_request("Upload-Length must be the size of the video in bytes")
-    # Python refuses to read a number of more than 4 300 digits, which is no video either.
-    if len(text) > 100 or int(text) > LARGEST_VIDEO:
+    if length > LARGEST_VIDEO:
         detail = f"Upload-Length is over {LARGEST_VIDEO} bytes"
         raise Refused(failure(413, BAD_REQUEST, "Payload Too Large", detail))
-    return int(text)
+    return length

@@ -27,12 +27,16 @@ def read_edit(body: bytes, video: Video) -> dict[str, Any]:
 def read_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object; refuse anything else in the words of the real service."""
     try:
-        document = json.loads(body)
-    except ValueError:
+        document = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise undecodable()
     return document
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _change(name: str, value: object, video: Video) -> dict[str, Any]:

@@ -14,6 +14,7 @@ MAX_DURATION_SECONDS = 36_000
 MAX_CREATOR = 64
 DAY = 24 * 3600 * SECOND
 SHORTEST_FORM_WINDOW = 120
+END_OF_TIME = 253_402_300_800 * SECOND
 
 
 def creator(value: object) -> str | None:
@@ -50,9 +51,13 @@ def max_duration(value: object) -> int:
 def moment(name: str, value: object) -> int:
     """An RFC 3339 time, in nanoseconds since 1970."""
     try:
-        return parse_rfc3339(value if isinstance(value, str) else "")
+        when = parse_rfc3339(value if isinstance(value, str) else "")
     except ValueError:
         raise bad_request(f"{name} must be an RFC 3339 time") from None
+    # An offset can lead beyond the year 9999, which could not be written again.
+    if not 0 <= when < END_OF_TIME:
+        raise bad_request(f"{name} must be a time from 1970 to 9999")
+    return when
 
 
 def scheduled_deletion(value: object, created: int) -> int:

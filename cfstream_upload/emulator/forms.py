@@ -16,7 +16,7 @@ from .exchange import Answered, Exchange, Reply, Request
 from .library import Library
 from .multipart import FileField
 from .switches import Switches
-from .uploads import TEXTS, Uploads
+from .uploads import TEXTS, Uploads, digits
 from .videos import Video
 
 LARGEST_FORM = 200_000_000
@@ -98,8 +98,8 @@ class Forms:
     def _field(self, request: Request, video: Video) -> FileField:
         if not is_form(request):
             raise undecodable()
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > LARGEST_FORM + AROUND:
+        declared = digits(request.headers.get("content-length"))
+        if declared is not None and declared > LARGEST_FORM + AROUND:
             raise _too_large(self._switches)
         return FileField(request.headers["content-type"], self._library.media(video.uid))
 

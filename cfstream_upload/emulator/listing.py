@@ -116,6 +116,6 @@ def _bound(query: Mapping[str, str], names: tuple[str, str], shift: int) -> int 
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
         raise bad_request(f"limit must be between 1 and {MOST}")
     return int(text)

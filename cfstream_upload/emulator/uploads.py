@@ -181,7 +181,7 @@ class Uploads:
     def _receive(self, headers: Mapping[str, str], video: Video) -> Receiving:
         if headers.get("content-type") != CHUNK_TYPE:
             raise self.refused(400, f"Content-Type must be {CHUNK_TYPE}")
-        offset = _digits(headers.get("upload-offset"))
+        offset = digits(headers.get("upload-offset"))
         if offset is None:
             raise self.refused(400, "Upload-Offset must be a number")
         if older := self._under_way.get(video.uid):
@@ -191,7 +191,7 @@ class Uploads:
             video = self._open(video.uid, video.direct_user)
         if offset != video.offset:
             raise self.refused(409, f"Upload-Offset is {video.offset}")
-        declared = _digits(headers.get("content-length"))
+        declared = digits(headers.get("content-length"))
         if declared is not None:
             self.check_chunk(video, declared)
         self._under_way[video.uid] = Receiving(self, self._library, video, declared)
@@ -267,5 +267,7 @@ def _protocol() -> dict[str, str]:
     return {"tus-resumable": VERSION, "tus-version": VERSION, "tus-extension": "creation"}
 
 
-def _digits(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+def digits(text: str | None) -> int | None:
+    """Read a number of bytes; nothing of more than 30 digits is one, and int() has a limit too."""
+    known = text is not None and text.isascii() and text.isdigit() and len(text) <= 30
+    return int(text or "") if known else None

@@ -62,6 +62,22 @@ def metadata(**values: str | None) -> str:
     )
 
 
+def form(
+    data: bytes, field: str = "file", filename: str = "video.mp4", extra: str = ""
+) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of a form with one file, and perhaps a small field before it."""
+    lines = [
+        *(["--frontier", f'content-disposition: form-data; name="{extra}"', "", "x"] * bool(extra)),
+        "--frontier",
+        f'Content-Disposition: form-data; name="{field}"; filename="{filename}"',
+        "Content-Type: video/mp4",
+        "",
+        "",
+    ]
+    body = "\r\n".join(lines).encode() + data + b"\r\n--frontier--\r\n"
+    return {"content-type": "multipart/form-data; boundary=frontier"}, body
+
+
 def document(reply: Reply) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(reply.body)
     return found
@@ -108,6 +124,24 @@ class Driver:
         reply = self.post(length, direct_user=direct_user, **headers)
         assert reply.status == 201, reply.body
         return Upload(reply.headers["stream-media-id"], reply.headers["location"])
+
+    def direct_upload(self, seconds: int | None = 600, **said: object) -> Reply:
+        known = {} if seconds is None else {"maxDurationSeconds": seconds}
+        body = json.dumps({**known, **said}).encode()
+        headers = {"content-type": "application/json", "host": "127.0.0.1"}
+        return self.api("POST", "/stream/direct_upload", headers=headers, body=body)
+
+    def form_upload(self, **said: object) -> Upload:
+        made = result(self.direct_upload(**{"seconds": 600, **said}))  # type: ignore[arg-type]
+        return Upload(made["uid"], made["uploadURL"])
+
+    def post_form(self, upload: Upload, data: bytes, **options: str) -> Reply:
+        headers, body = form(data, **options)
+        return self.send(Request("POST", upload.path, (), {"host": "x", **headers}, [body]))
+
+    def basic(self, data: bytes, **options: str) -> Reply:
+        headers, body = form(data, **options)
+        return self.api("POST", headers={**headers, "host": "127.0.0.1"}, body=body)
 
     def tus(self, method: str, upload: Upload, body: Iterable[bytes] = (), **headers: str) -> Reply:
         parts = urlsplit(upload.location)

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from cfstream_upload.emulator.exchange import Request
+from cfstream_upload.emulator.exchange import Reply, Request
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.switches import Switches
 from emulator.driving import (
@@ -18,8 +18,10 @@ from emulator.driving import (
     Driver,
     Upload,
     document,
+    form,
     in_process,
     metadata,
+    result,
     video_bytes,
 )
 
@@ -180,6 +182,40 @@ def upload_expires(driver: Driver, clock: Clock) -> object:
     return driver.head(driver.create(10)).headers.get("upload-expires")
 
 
+def form_used(driver: Driver, clock: Clock) -> object:
+    upload = driver.form_upload()
+    return [driver.post_form(upload, video_bytes(9)).status for _ in range(2)]
+
+
+def form_after_cut(driver: Driver, clock: Clock) -> object:
+    upload = driver.form_upload()
+    headers, body = form(video_bytes(90_000))
+
+    def broken() -> Iterator[bytes]:
+        yield body[:50_000]
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        driver.send(Request("POST", upload.path, (), headers, broken()))
+    return driver.post_form(upload, video_bytes(9)).status
+
+
+def form_too_large(driver: Driver, clock: Clock) -> object:
+    headers, _ = form(b"")
+    upload = driver.form_upload()
+    headers["content-length"] = "210000000"
+    return driver.send(Request("POST", upload.path, (), headers, [])).status
+
+
+def form_name(driver: Driver, clock: Clock) -> object:
+    return result(driver.basic(video_bytes(9)))["meta"]
+
+
+def queue_full(driver: Driver) -> Reply:
+    driver.sent(10)
+    return driver.post(10)
+
+
 CASES: list[tuple[str, object, Look, object, object]] = [
     ("after_completion", "410", after_completion, (200, 409), (410, 410)),
     ("after_completion", "403", after_completion, (200, 409), (403, 403)),
@@ -208,6 +244,38 @@ CASES: list[tuple[str, object, Look, object, object]] = [
     ),
     ("expiry_cap", 6 * 3600.0, expiry_cap, 201, 400),
     ("tus_reservation", 18_000, tus_reservation, 240.0, 300.0),
+    ("form_used", "409", form_used, [200, 400], [200, 409]),
+    ("form_after_cut", "used", form_after_cut, 200, 404),
+    (
+        "form_not_post",
+        "400",
+        lambda driver, _: driver.patch(driver.form_upload(), 0, b"x").status,
+        405,
+        400,
+    ),
+    ("form_too_large", "400", form_too_large, 413, 400),
+    (
+        "form_expiry_cap",
+        None,
+        lambda driver, _: driver.direct_upload(expiry="2027-01-15T15:00:00Z").status,
+        400,
+        200,
+    ),
+    ("form_name", False, form_name, {"name": "video.mp4"}, {}),
+    (
+        "queue_full_code",
+        971,
+        lambda driver, _: document(queue_full(driver))["errors"][0]["code"],
+        10005,
+        971,
+    ),
+    (
+        "queue_full_wait",
+        30,
+        lambda driver, _: queue_full(driver).headers.get("retry-after"),
+        None,
+        "30",
+    ),
     ("meta_while_pending", False, pending("meta"), {"Tag": "1"}, {}),
     ("meta_keys", "lower", pending("meta"), {"Tag": "1"}, {"tag": "1"}),
     ("meta_limit", 100, meta_limit, 201, 400),
@@ -260,8 +328,14 @@ def test_a_switch_changes_what_a_client_sees(
     def seen(switches: Switches) -> object:
         clock = Clock()
         limit = 2 if name == "uploads_count_to_limit" else None
+        queue = 1 if name.startswith("queue_full") else 120
         stream = Stream(
-            account=ACCOUNT, token=TOKEN, now=clock, switches=switches, rate_limit=limit
+            account=ACCOUNT,
+            token=TOKEN,
+            now=clock,
+            switches=switches,
+            rate_limit=limit,
+            queue_limit=queue,
         )
         return look(in_process(stream), clock)
 
