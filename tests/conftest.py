@@ -31,10 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Work in memory where the system has such a folder.
 
     The journal syncs each commit; on a slow disk the thousands of runs here would wait for it.
+    What is too large for memory goes to the folder that TESTS_ON_DISK names.
     """
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
+        os.environ["TESTS_ON_DISK"] = tempfile.mkdtemp(prefix="cfupload-tests-")
         folder = tempfile.mkdtemp(prefix="cfupload-tests-", dir=MEMORY)
-        _MADE.append(folder)
+        _MADE.extend((folder, os.environ["TESTS_ON_DISK"]))
         config.option.basetemp = Path(folder) / "base"
         os.environ["TMPDIR"] = tempfile.tempdir = folder
 

@@ -757,7 +757,7 @@ def _journal_in_a_file(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _full_account(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream.model, "_minutes_limit", 0)
+    monkeypatch.setattr(stream.model, "minutes_limit", 0)
 
 
 def _unreached(stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:

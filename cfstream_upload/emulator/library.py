@@ -136,9 +136,10 @@ class Library:
         """Give the length of all videos that can be played, in minutes."""
         seconds = sum(
             video.duration
-            for video in self.listed()
+            for video in self._videos.values()
             if video.duration is not None
             and creator in (None, video.creator)
+            and self.find(video.uid) is not None
             and self.state(video) == READY
         )
         return seconds / 60
@@ -147,7 +148,10 @@ class Library:
         """How many videos are queued or being encoded."""
         waiting = (self._videos[uid] for uid in self._reserving)
         return sum(
-            video.deleted is None and self.state(video) in (QUEUED, ENCODING) for video in waiting
+            video.whole is not None
+            and video.deleted is None
+            and self.state(video) in (QUEUED, ENCODING)
+            for video in waiting
         )
 
     def _is_long_gone(self, video: Video) -> bool:

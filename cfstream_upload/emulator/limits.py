@@ -19,16 +19,16 @@ class Limits:
     def __init__(self, library: Library, switches: Switches, minutes: int, queued: int) -> None:
         self._library = library
         self._switches = switches
-        self._minutes = minutes
+        self.minutes = minutes
         self._queued = queued
 
     def check(self, seconds: int) -> None:
         """Refuse a new video that would reserve so much storage, with 429 or 413."""
         self._check_queue()
         used = self._library.used_minutes() + self._library.reserved_minutes()
-        if used + seconds / 60 > self._minutes:
+        if used + seconds / 60 > self.minutes:
             detail = (
-                f"You have uploaded {used:.2f} minutes and are allocated {self._minutes} minutes."
+                f"You have uploaded {used:.2f} minutes and are allocated {self.minutes} minutes."
             )
             raise Refused(failure(413, STORAGE_CAPACITY, "Storage capacity exceeded", detail))
 
@@ -40,7 +40,7 @@ class Limits:
             minutes += self._library.reserved_minutes(creator)
         found: dict[str, object] = {
             "totalStorageMinutes": minutes,
-            "totalStorageMinutesLimit": self._minutes,
+            "totalStorageMinutesLimit": self.minutes,
             "videoCount": len(videos),
         }
         return found if creator is None else {"creator": creator, **found}

@@ -70,7 +70,6 @@ class Stream:
         )
         self._now = now
         self._new_uid = new_uid
-        self.minutes_limit = minutes_limit
         self._rate = RateLimit(rate_limit)
         self._lock = threading.Lock()
         self._library = Library(
@@ -98,6 +97,15 @@ class Stream:
             except Refused as refused:
                 inner = Answered(refused.reply)
         return Signed(self._lock, inner, lambda: self._common_headers(route))
+
+    @property
+    def minutes_limit(self) -> int:
+        """The storage bought, in minutes. It may be changed at any time."""
+        return self._limits.minutes
+
+    @minutes_limit.setter
+    def minutes_limit(self, minutes: int) -> None:
+        self._limits.minutes = minutes
 
     def sha256(self, uid: str) -> str:
         """Give the digest of the bytes that a video holds, in hex; `KeyError` if there is none."""

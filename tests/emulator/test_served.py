@@ -1,4 +1,4 @@
-"""The served emulator and clients that nobody here wrote: the official SDK, httpx, curl."""
+"""The served emulator on real sockets: cuts, requests side by side, its ports and its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import cloudflare
 import httpx
 import pytest
 
@@ -22,7 +21,7 @@ from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.emulator.routes import API
 from cfstream_upload.emulator.server import Server, listen, running
-from emulator.driving import ACCOUNT, BLOCK, CHUNK, TOKEN, Driver, over_http, video_bytes
+from emulator.driving import ACCOUNT, BLOCK, CHUNK, TOKEN, Driver, Upload, over_http, video_bytes
 
 HEADERS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
 
@@ -47,64 +46,6 @@ def http() -> Iterator[httpx.Client]:
 @pytest.fixture
 def client(endpoint: Endpoint, http: httpx.Client) -> Driver:
     return over_http(endpoint, http)
-
-
-@pytest.fixture
-def sdk(endpoint: Endpoint) -> Iterator[cloudflare.Cloudflare]:
-    with cloudflare.Cloudflare(
-        api_token=endpoint.token,
-        base_url=endpoint.base_url,
-        max_retries=0,
-        http_client=httpx.Client(trust_env=False),
-    ) as sdk:
-        yield sdk
-
-
-def test_the_official_sdk_creates_lists_gets_edits_and_deletes(
-    sdk: cloudflare.Cloudflare,
-) -> None:
-    created = sdk.stream.with_raw_response.create(
-        account_id=ACCOUNT,
-        tus_resumable="1.0.0",
-        upload_length=10,
-        direct_user=True,
-        upload_creator="sdk",
-        upload_metadata="name YWJj",
-    )
-    assert created.status_code == 201
-    uid = created.headers["stream-media-id"]
-    listed = sdk.stream.list(account_id=ACCOUNT, creator="sdk", include_counts=True)
-    assert [video.uid for video in listed.result] == [uid]
-    assert listed.model_extra is not None
-    assert listed.model_extra["total"] == 1
-    video = sdk.stream.get(uid, account_id=ACCOUNT)
-    assert video is not None
-    assert video.status is not None
-    assert (video.status.state, video.meta) == ("pendingupload", {"name": "abc"})
-    edited = sdk.stream.edit(uid, account_id=ACCOUNT, creator="other", require_signed_urls=True)
-    assert edited is not None
-    assert (edited.creator, edited.require_signed_urls) == ("other", True)
-    sdk.stream.delete(uid, account_id=ACCOUNT)
-    with pytest.raises(cloudflare.NotFoundError) as error:
-        sdk.stream.get(uid, account_id=ACCOUNT)
-    assert error.value.errors[0].code == 10003
-
-
-def test_the_official_sdk_pages_by_time_and_asks_for_storage_and_token(
-    sdk: cloudflare.Cloudflare, client: Driver
-) -> None:
-    uid = client.create(10).uid
-    video = sdk.stream.get(uid, account_id=ACCOUNT)
-    assert video is not None
-    assert video.created is not None
-    after = sdk.stream.list(account_id=ACCOUNT, after=video.created, asc=True)
-    assert uid in [video.uid for video in after.result]
-    usage = sdk.stream.videos.storage_usage(account_id=ACCOUNT)
-    assert usage is not None
-    assert usage.total_storage_minutes_limit == 100_000
-    verified = sdk.accounts.tokens.verify(account_id=ACCOUNT)
-    assert verified is not None
-    assert verified.status == "active"
 
 
 def test_headers_are_lower_case_and_there_is_one_date_and_no_server(
@@ -221,6 +162,28 @@ def test_an_upload_can_be_sent_to_a_proxy_that_the_api_does_not_pass(
         assert urlsplit(upload.location).port == proxy.port
         assert httpx.head(upload.location, headers=HEADERS, trust_env=False).status_code == 200
         assert proxy.connections == 1
+
+
+def test_with_a_token_port_each_kind_of_upload_is_taken_at_its_own(
+    stream: Stream, http: httpx.Client
+) -> None:
+    with running(stream, with_token_port=True) as endpoint:
+        client = over_http(endpoint, http)
+        direct, by_token = client.create(10), client.create(10, direct_user=False)
+        ports = [urlsplit(upload.location).port or 0 for upload in (direct, by_token)]
+        assert ports[0] == endpoint.port != ports[1]
+        headers = {**HEADERS, "authorization": f"Bearer {TOKEN}"}
+
+        def status(upload: Upload, port: int) -> int:
+            url = f"http://127.0.0.1:{port}{upload.path}?tusv2=true"
+            return http.head(url, headers=headers).status_code
+
+        assert [status(direct, port) for port in ports] == [200, 404]
+        assert [status(by_token, port) for port in ports] == [404, 200]
+        url = endpoint.base_url.replace(str(ports[0]), str(ports[1]))
+        listed = http.get(f"{url}/accounts/{ACCOUNT}/stream", headers=headers)
+        assert (listed.status_code, listed.json()["errors"][0]["code"]) == (404, 7003)
+        assert http.head(by_token.location, headers=HEADERS).status_code == 400
 
 
 def test_an_emulator_that_is_ending_no_longer_lets_anybody_attach(stream: Stream) -> None:

@@ -19,7 +19,7 @@ VIDEOS = f"/client/v4/accounts/{ACCOUNT}/stream"
 def _crowd(current: Stage, count: int, together: int) -> set[str]:
     """So many pending videos, that many of each made in the very same moment."""
     # The reservations of so many are counted anew at each create, which takes minutes.
-    current.model._check_quota = lambda seconds: None  # type: ignore[method-assign]
+    current.model._limits.check = lambda seconds: None  # type: ignore[method-assign]
     library = current.model._library
     library.moment_of_creation = library.now  # type: ignore[method-assign]  # equal times
     headers = {
