@@ -76,6 +76,7 @@ def _serve(desk: Desk, port: int, faults: FaultOptions) -> int:
         Stream(),
         listener,
         faults=wanted,
+        token_listener=server.listen_beside(listener),
         on_strike=lambda strike: desk.console.say(told(strike)),
     )
     endpoint = served.endpoint

@@ -49,7 +49,8 @@ class Server:
         token_listener: socket.socket | None = None,
     ) -> None:
         self._service = service
-        self._listeners = [listener, *([] if token_listener is None else [token_listener])]
+        self._listener = listener
+        self._token_listener = token_listener
         # Asked for now: once it is closed a socket no longer knows its port.
         self._port = _port(listener)
         self._token_port = None if token_listener is None else _port(token_listener)
@@ -98,11 +99,12 @@ class Server:
         inner, public = listen(), self._listener.dup()
         state = self._uvicorn.server_state
         made = await asyncio.get_running_loop().create_server(
-            lambda: _Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
+            lambda: Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
             sock=inner,
         )
         for server in self._uvicorn.servers:
-            server.close()
+            if self._token_port not in [_port(one) for one in server.sockets]:
+                server.close()
         self._uvicorn.servers.append(made)
         for connection in list(state.connections):
             connection.shutdown()
@@ -122,11 +124,14 @@ class Server:
             time.sleep(_POLL_SECONDS)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_SECONDS)
 
+    def _all_listeners(self) -> list[socket.socket]:
+        return [one for one in (self._listener, self._token_listener) if one is not None]
+
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         watch = asyncio.create_task(self._stop_when_idle())
         try:
-            await self._uvicorn.serve(sockets=self._listeners)
+            await self._uvicorn.serve(sockets=self._all_listeners())
         finally:
             watch.cancel()
 
@@ -205,13 +210,26 @@ def listen(port: int = 0, *, or_another: bool = False) -> socket.socket:
         return socket.create_server((HOST, 0))
 
 
+def listen_beside(listener: socket.socket) -> socket.socket:
+    """Listen on the next port of the same address, or on any that is free: for ``token_listener``.
+
+    A port that is not random can so be foreseen, which containers need.
+    """
+    host, port = listener.getsockname()[:2]
+    for wanted in (port + 1, 0):
+        with contextlib.suppress(OSError, OverflowError):
+            return socket.create_server((host, wanted), family=listener.family)
+    raise OSError(f"no free port on {host}")
+
+
 @contextlib.contextmanager
 def running(
     service: Service, port: int = 0, *, with_token_port: bool = False
 ) -> Iterator[Endpoint]:
     """Serve from a thread of this process until the block ends."""
-    token_listener = listen() if with_token_port else None
-    server = Server(service, listen(port), token_listener=token_listener)
+    listener = listen(port)
+    token_listener = listen_beside(listener) if with_token_port else None
+    server = Server(service, listener, token_listener=token_listener)
     endpoint = server.endpoint
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

@@ -34,6 +34,7 @@ class Stage:
         *,
         idle: float | None = None,
         faults: Iterable[Fault] = (),
+        token_listener: socket.socket | None = None,
         on_strike: Callable[[Strike], None] | None = None,
         hosts: Collection[str] = LOOPBACK,
     ) -> None:
@@ -41,7 +42,9 @@ class Stage:
         self.log = RequestLog()
         self.faulty = Faulty(service, log=self.log, on_strike=on_strike)
         control = Control(self.faulty, self.log, self.add, hosts)
-        self.server = Server(self.faulty, listener, idle, beside=[control.answer])
+        self.server = Server(
+            self.faulty, listener, idle, [control.answer], token_listener=token_listener
+        )
         self._proxy: HarmingProxy | None = None
         self._one_at_a_time = asyncio.Lock()
         if any(isinstance(fault.effect, WIRE) for fault in wanted):

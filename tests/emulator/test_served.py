@@ -20,7 +20,7 @@ from cfstream_upload.emulator.endpoint import IDENTITY_PATH, Endpoint
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.emulator.routes import API
-from cfstream_upload.emulator.server import Server, listen, running
+from cfstream_upload.emulator.server import Server, listen, listen_beside, running
 from emulator.driving import ACCOUNT, BLOCK, CHUNK, TOKEN, Driver, Upload, over_http, video_bytes
 
 HEADERS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
@@ -184,6 +184,14 @@ def test_with_a_token_port_each_kind_of_upload_is_taken_at_its_own(
         listed = http.get(f"{url}/accounts/{ACCOUNT}/stream", headers=headers)
         assert (listed.status_code, listed.json()["errors"][0]["code"]) == (404, 7003)
         assert http.head(by_token.location, headers=HEADERS).status_code == 400
+
+
+def test_the_token_port_is_the_next_one_or_any_when_that_is_in_use() -> None:
+    with listen() as first, listen_beside(first) as second, listen_beside(first) as third:
+        ports = [one.getsockname()[1] for one in (first, second, third)]
+    assert len(set(ports)) == 3
+    # A stranger may have had the next port already.
+    assert ports[1] == ports[0] + 1 or ports[2] != ports[0] + 1
 
 
 def test_an_emulator_that_is_ending_no_longer_lets_anybody_attach(stream: Stream) -> None:
