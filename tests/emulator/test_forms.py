@@ -314,3 +314,16 @@ def test_a_form_is_refused_to_strangers_and_to_a_full_account(clock: Clock) -> N
     assert code(driver.basic(video_bytes(9))) == code(driver.direct_upload()) == 10011
     driver.token = "wrong"
     assert driver.basic(video_bytes(9)).status == driver.direct_upload().status == 401
+
+
+def test_a_form_that_is_cut_once_it_was_answered_keeps_its_video(stream: Stream) -> None:
+    driver = in_process(stream)
+    headers, body = form(video_bytes(100))
+    path = f"/client/v4/accounts/{ACCOUNT}/stream"
+    headers |= {"authorization": f"Bearer {TOKEN}"}
+    exchange = stream.begin(Request("POST", path, (), headers))
+    exchange.write(body)
+    uid = result(exchange.finish())["uid"]
+    exchange.cut()
+    assert stream.sha256(uid) == hashlib.sha256(video_bytes(100)).hexdigest()
+    assert driver.listed() == [uid]
