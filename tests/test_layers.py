@@ -136,6 +136,7 @@ FACES: dict[str, set[str]] = {
         "waiting",
     },
     "__main__": {"cli"},
+    "testing": {"emulator"},
 }
 
 TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
@@ -155,6 +156,7 @@ ROOMS = {
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},
     "httptools": {"emulator"},
+    "pytest": {"testing"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}

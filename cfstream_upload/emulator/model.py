@@ -5,6 +5,7 @@ A second reading of Stream's documents, on purpose independent of the client's.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -23,6 +24,7 @@ from .envelopes import (
     failure,
     no_route,
     not_found,
+    out_of_order,
     success,
 )
 from .exchange import Answered, Exchange, Reply, Request, converse
@@ -263,7 +265,10 @@ class _Collecting:
 
 
 class _Signed:
-    """Holds the service's lock, never across blocks, and adds what every reply carries."""
+    """Holds the service's lock, never across blocks, and adds what every reply carries.
+
+    A disk that fails, or is full, ends the exchange with 500; what was acknowledged stays.
+    """
 
     def __init__(
         self, lock: threading.Lock, inner: Exchange, headers: Callable[[], dict[str, str]]
@@ -274,7 +279,11 @@ class _Signed:
 
     def write(self, block: bytes) -> None:
         with self._lock:
-            self._inner.write(block)
+            try:
+                self._inner.write(block)
+            except OSError:
+                self._cut()
+                self._inner = Answered(out_of_order())
 
     def finish(self) -> Reply:
         with self._lock:
@@ -282,10 +291,17 @@ class _Signed:
                 reply = self._inner.finish()
             except Refused as refused:
                 reply = refused.reply
+            except OSError:
+                self._cut()
+                reply = out_of_order()
             return replace(reply, headers={**reply.headers, **self._headers()})
 
     def cut(self) -> None:
         with self._lock:
+            self._cut()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):
             self._inner.cut()
 
 

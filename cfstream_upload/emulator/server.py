@@ -1,4 +1,4 @@
-"""A service behind HTTP/1.1 on 127.0.0.1, for any client of Stream."""
+"""A service behind HTTP/1.1, on 127.0.0.1 unless told otherwise, for any client of Stream."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .endpoint import IDENTITY_PATH, Endpoint
+from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
 from .exchange import ConnectionCut, NoReply, Reply, Request, Service
 from .routes import API
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
+GRACE_SECONDS = 1.0
 _CONNECTION = "cfstream.connection"
 
 
@@ -40,7 +41,7 @@ class Server:
         self._idle = idle
         self._under_way = 0
         self._last_used = time.monotonic()
-        self._uvicorn = uvicorn.Server(
+        self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._app,
                 http=_Protocol,
@@ -54,15 +55,15 @@ class Server:
                 date_header=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=1,
+                timeout_graceful_shutdown=2,
             )
         )
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it can be reached."""
-        port = self._listener.getsockname()[1]
-        base_url = f"http://{HOST}:{port}{API}"
+        """Where it can be reached from this machine."""
+        host, port = self._listener.getsockname()[:2]
+        base_url = f"http://{_reachable(host)}:{port}{API}"
         return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
 
     def stop(self) -> None:
@@ -98,6 +99,8 @@ class Server:
         http = HttpRequest(scope, receive)
         if http.scope["path"] == IDENTITY_PATH:
             response = self._identity(http.headers.get("authorization", ""))
+        elif http.scope["path"] == READY_PATH:
+            response = Response("ready\n", media_type="text/plain")
         else:
             reply = await self._converse(http)
             if reply is None:
@@ -136,14 +139,15 @@ class Server:
         return Response(text, media_type="application/json")
 
 
-def listen(port: int = 0, *, or_another: bool = False) -> socket.socket:
+def listen(port: int = 0, *, host: str = HOST, or_another: bool = False) -> socket.socket:
     """Listen on a port (0: any free one); ``or_another`` takes a free one when it is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((HOST, port))
+        return socket.create_server((host, port), family=family)
     except OSError:
         if not or_another:
             raise
-        return socket.create_server((HOST, 0))
+        return socket.create_server((host, 0), family=family)
 
 
 @contextlib.contextmanager
@@ -160,6 +164,18 @@ def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
         thread.join()
 
 
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server, which at its end cuts what is under way as if the line had broken."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
+        await super().shutdown(sockets)
+
+    def _cut(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
 class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol, reachable from a request: ASGI itself has no way to cut a connection."""
 
@@ -167,6 +183,13 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         scope: Any = self.scope
         scope[_CONNECTION] = self
+
+
+def _reachable(host: str) -> str:
+    """Give an address to connect to for one that was listened on."""
+    everywhere = {"0.0.0.0": HOST, "::": "::1"}
+    host = everywhere.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _head(http: HttpRequest) -> Request:

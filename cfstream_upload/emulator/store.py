@@ -1,7 +1,8 @@
 """Where videos are kept: a folder that outlives the process, or memory for tests.
 
 Bytes are written before the record that acknowledges them, and a record replaces the one before
-in a single rename, so a process killed anywhere loses no acknowledged byte.
+in a single rename, so a process killed anywhere loses no acknowledged byte. Nothing is synced: a
+power cut may lose the last seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .containers import LOOK
+from .endpoint import DataFolderUnusable
 from .routes import is_hex32
 from .videos import Video
 
@@ -70,18 +72,27 @@ class DiskStore:
     def load(self) -> list[Video]:
         """Give every video that was saved, the oldest first."""
         records = (path / "record.json" for path in self._folder.iterdir() if is_hex32(path.name))
-        videos = [Video(**json.loads(path.read_text())) for path in records if path.exists()]
+        videos = [_read(path) for path in records if path.exists()]
+        for video in videos:
+            if video.deleted is not None:
+                self.drop_media(video.uid)
         return sorted(videos, key=lambda video: video.created)
 
     def save(self, video: Video) -> None:
         """Keep this record in place of the one before."""
         folder = self._folder / video.uid
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            (folder / "media").touch(mode=0o600)
-        fresh = folder / "record.new"
-        fresh.write_text(json.dumps(asdict(video)))
-        fresh.replace(folder / "record.json")
+        is_new = not folder.exists()
+        try:
+            if is_new:
+                folder.mkdir(mode=0o700)
+                (folder / "media").touch(mode=0o600)
+            fresh = folder / "record.new"
+            fresh.write_text(json.dumps(asdict(video)))
+            fresh.replace(folder / "record.json")
+        except OSError:
+            if is_new:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def media(self, uid: str) -> DiskMedia:
         """Give the bytes of a video that was saved."""
@@ -94,6 +105,15 @@ class DiskStore:
     def forget(self, uid: str) -> None:
         """Forget a video, its record too."""
         shutil.rmtree(self._folder / uid)
+
+
+def _read(path: Path) -> Video:
+    try:
+        return Video(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise DataFolderUnusable(
+            f"The record {path} cannot be read", "Delete the folder that it is in."
+        ) from None
 
 
 class DiskMedia:

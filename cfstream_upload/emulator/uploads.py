@@ -168,6 +168,10 @@ class Uploads:
         declared = _digits(headers.get("content-length"))
         if declared is not None:
             self.check_chunk(video, declared)
+        media = self._library.media(video.uid)
+        if media.length > video.offset:
+            # The disk was full when the body before ended: its bytes could not be acknowledged.
+            media.settle(video.offset)
         self._under_way[video.uid] = Receiving(self, self._library, video, declared)
         return self._under_way[video.uid]
 
