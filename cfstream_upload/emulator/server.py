@@ -143,11 +143,15 @@ def listen(port: int = 0, *, host: str = HOST, or_another: bool = False) -> sock
     """Listen on a port (0: any free one); ``or_another`` takes a free one when it is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError:
         if not or_another:
             raise
-        return socket.create_server((host, 0), family=family)
+        listener = socket.create_server((host, 0), family=family)
+    # Connections inherit it; asyncio sets it only where the protocol was named. Without it each
+    # reply with a body waits 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 @contextlib.contextmanager
