@@ -11,6 +11,7 @@ from typing import Any
 import httpx  # noqa: F401  # loaded here, so that the runs inside do not load it again
 import pytest
 
+from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.server import running
 from cfstream_upload.emulator.switches import Switches
@@ -84,6 +85,25 @@ def test_it_tells_each_switch_as_it_was_set_and_leaves_nothing(
     printed = ended.stdout.str()
     assert endpoint.token not in printed + json.dumps(answers)
     ended.stdout.fnmatch_lines(["*what the model should take*", "switch *answer *model *seen"])
+
+
+def test_what_a_question_that_fails_has_made_is_deleted_even_if_it_never_heard_of_it(
+    pytester: pytest.Pytester,
+) -> None:
+    model = Stream()
+    faults = (
+        Fault(LoseReply(), "POST", "videos"),
+        Fault(Answer(500), "HEAD", times=None),
+        Fault(Answer(503), "DELETE", times=2),
+    )
+    with running(Faulty(model, faults)) as endpoint:
+        ended, answers = asked(
+            pytester, "-k", "no_token or upload_expires or after_compl",
+            environment=endpoint.environment,
+        )  # fmt: skip
+    assert ended.ret == 1
+    assert set(ended.parseoutcomes()) == {"failed", "passed", "deselected"}
+    assert (model.videos(), answers["not_deleted"]) == ([], [])
 
 
 def test_it_refuses_an_account_that_is_nearly_full(pytester: pytest.Pytester) -> None:

@@ -10,7 +10,8 @@ import pytest
 from live.answers import Answers
 from live.service import BLOCK, CHUNK_TYPE, SMALLEST_CHUNK, HalfPatch, Live, Upload, body_kind, told
 
-pytestmark = pytest.mark.live
+# Some wait for minutes, on Stream's clock.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
 EXPIRY_SECONDS = (130, 600)
 OVERSIZE = 209_715_200 + BLOCK

@@ -12,7 +12,8 @@ import pytest
 from live.answers import Answers
 from live.service import SAMPLE, SMALLEST_CHUNK, Live, told
 
-pytestmark = pytest.mark.live
+# Some wait for minutes, on Stream's clock.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
 HOUR, DAY = 3600, 86_400
 WINDOWS = (HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY)
