@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -24,9 +25,14 @@ from cfstream_upload.cli.app import run
 from cfstream_upload.emulator.datafolder import opened
 from cfstream_upload.emulator.endpoint import DataFolderUnusable, Endpoint
 from cfstream_upload.emulator.model import Stream
-from emulator.driving import BLOCK, CHUNK, in_process, over_http, video_bytes
+from emulator.driving import BLOCK, CHUNK, MP4, in_process, over_http
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
+
+
+def unlike_itself(length: int) -> bytes:
+    """A video of which no part is like another: one put in the wrong place is noticed."""
+    return (MP4 + random.Random(length).randbytes(length))[:length]
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -111,7 +117,7 @@ def test_killed_in_mid_patch_it_comes_back_with_every_acknowledged_byte_and_its_
     first = process.start("--seed", "7")
     mode = process.ready.stat().st_mode & 0o777
     client = over_http(first, http)
-    data = video_bytes(4 * CHUNK)
+    data = unlike_itself(4 * CHUNK)
     upload = client.create(len(data))
     assert client.patch(upload, 0, data[:CHUNK]).status == 204
     sent = data[CHUNK : CHUNK + 3 * BLOCK + 1000]
@@ -277,7 +283,7 @@ def on_a_disk(tmp_path: Path) -> Stream:
 def test_a_disk_that_fills_up_in_mid_upload_is_a_500_and_the_upload_goes_on_later(
     on_a_disk: Stream, room_for_records: bool
 ) -> None:
-    client, data = in_process(on_a_disk), video_bytes(3 * CHUNK)
+    client, data = in_process(on_a_disk), unlike_itself(3 * CHUNK)
     upload = client.create(len(data))
     assert client.patch(upload, 0, data[:CHUNK]).status == 204
     with contextlib.ExitStack() as full:
