@@ -69,7 +69,7 @@ def test_every_command_of_the_page_works_in_its_order(tmp_path: Path) -> None:
     (video,) = listed["result"]
     assert (video["meta"], video["status"]["state"]) == ({"name": "sample"}, "queued")
     known = new_identity(seed=7)
-    # Killed and started again, it is the one that it was.
+    # Killed, and started again without the seed, it is the one that it was.
     told = re.findall(r"export CLOUDFLARE_API_TOKEN=(\S+)", ended.stdout)
     assert told[:2] == [known.token] * 2
 
