@@ -12,7 +12,13 @@ import cfstream_upload.emulator.server  # noqa: F401  # the same
 
 pytest_plugins = ["pytester"]
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "emulator"
-APART = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+APART = ["-p", "no:cacheprovider"]
+
+
+@pytest.fixture(autouse=True)
+def without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are most of the time of so short a run."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def given(pytester: pytest.Pytester, text: str, imported: str = "") -> pytest.RunResult:
