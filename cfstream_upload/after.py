@@ -177,7 +177,7 @@ def _proof_list(attempt: Attempt, found: Found, policy: Policy, at: float) -> At
     twins = tuple(uid for uid in found.uids if uid != attempt.uid)
     attempt = attempt.knows(twins=twins, unlisted=not found.listed)
     if not found.listed:
-        return attempt.knows(pause=policy.proof_gap)
+        return attempt.knows(pause=_left_of_the_gap(attempt, policy, at))
     still = attempt.knows(absent=0, deleted=False)
     return spend(still, "Stream still lists the video", policy, at)
 
@@ -266,14 +266,19 @@ def _has_waited(attempt: Attempt, policy: Policy, at: float) -> bool:
     return since is not None and at - since >= long
 
 
+def _left_of_the_gap(attempt: Attempt, policy: Policy, at: float) -> float:
+    """Seconds until the second answer counts, to the microsecond, for clocks are floats."""
+    return max(0.0, round(attempt.now.absent_at + policy.proof_gap - at, 6))
+
+
 def _absent(attempt: Attempt, policy: Policy, at: float) -> Attempt:
     """Law 7: absence is two such answers some seconds apart and a list without the UID."""
     if not (attempt.now.absent and attempt.now.unlisted):
         return attempt.knows(absent=1, unlisted=False, state=None, absent_at=at)
-    if at - attempt.now.absent_at < policy.proof_gap:
+    if (left := _left_of_the_gap(attempt, policy, at)) > 0:
         # A wait was cut short by a signal or a deadline: that is one answer, not two.
         early = spend(attempt, "its absence is not proven yet", policy, at)
-        return early.knows(backoff=0, pause=policy.proof_gap)
+        return early.knows(backoff=0, pause=left)
     vanished = Failure(Reason.VANISHED, "the video is no longer on Stream")
     if attempt.stage is Stage.SENT or (attempt.stage is Stage.CREATED and attempt.tail):
         # A read may be stale just after the last byte: ask on before giving a verdict.

@@ -7,10 +7,11 @@ from dataclasses import replace
 from cfstream_upload import events
 from cfstream_upload.after import DAY, GRACE
 from cfstream_upload.attempt import PENDING, Attempt, Stage
+from cfstream_upload.entry import stray
 from cfstream_upload.errors import Busy
 from cfstream_upload.session import Session
 from cfstream_upload.stream import Page
-from cfstream_upload.transfer import Carriage, stray
+from cfstream_upload.transfer import Carriage
 from cfstream_upload.video import Video
 
 LOOK_EVERY = 60.0

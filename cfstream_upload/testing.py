@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfstream_upload.emulator.endpoint import Endpoint
 from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.emulator.faults import (
     Answer,
@@ -33,6 +32,9 @@ from cfstream_upload.emulator.faults import (
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.switches import Switches
 from cfstream_upload.emulator.videos import Pace
+
+if TYPE_CHECKING:
+    from cfstream_upload.emulator.stage import Stage
 
 __all__ = [
     "Answer",
@@ -77,12 +79,12 @@ class CloudflareStream:
     token: str = field(repr=False)
     faults: Faulty = field(repr=False)
     _stage: _Stage = field(repr=False)
-    _endpoint: Endpoint = field(repr=False)
+    _served: Stage = field(repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that a client in a subprocess reads, Cloudflare's own SDKs included."""
-        return self._endpoint.environment
+        return self._served.endpoint.environment
 
     def videos(self) -> list[dict[str, Any]]:
         """Give every video, the oldest first, as the Video API shows it."""
@@ -95,6 +97,13 @@ class CloudflareStream:
     def fail(self, uid: str, reason: str = "ERR_MALFORMED_VIDEO") -> None:
         """Let the encoding of a video end in ``error``, with this ``errorReasonCode``."""
         self._stage.stream.fail(uid, reason)
+
+    def strike(self, *faults: str) -> None:
+        """Set faults as ``--fault`` takes them (docs/emulator-faults.md), like ``PATCH 1 cut=1MB``.
+
+        Raises `cfstream_upload.emulator.faultwords.BadFault`, a `ValueError`, with the place.
+        """
+        self._served.strike(*faults)
 
     def reset(
         self,
@@ -119,7 +128,7 @@ class CloudflareStream:
 def cloudflare_stream() -> Iterator[CloudflareStream]:
     """Serve one embedded Stream to all tests; what one test leaves, the next one finds."""
     try:
-        from cfstream_upload.emulator.server import running
+        from cfstream_upload.emulator.stage import staged
     except ImportError as missing:
         pytest.fail(
             f"The embedded Stream needs the extra 'emulator' ({missing.name} is missing)."
@@ -127,10 +136,10 @@ def cloudflare_stream() -> Iterator[CloudflareStream]:
             pytrace=False,
         )
     stage = _Stage()
-    faults = Faulty(stage)
-    with running(faults) as endpoint:
+    with staged(stage) as served:
+        endpoint = served.endpoint
         yield CloudflareStream(
-            endpoint.base_url, endpoint.account, endpoint.token, faults, stage, endpoint
+            endpoint.base_url, endpoint.account, endpoint.token, served.faulty, stage, served
         )
 
 

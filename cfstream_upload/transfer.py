@@ -24,7 +24,6 @@ from cfstream_upload.attempt import (
     Find,
     Head,
     Look,
-    Now,
     Patch,
     Reason,
     Stage,
@@ -34,12 +33,8 @@ from cfstream_upload.attempt import (
     next_step,
 )
 from cfstream_upload.ending import Policy, doom
-from cfstream_upload.errors import (
-    CfuploadError,
-    JournalProblem,
-    LeftoverRemains,
-    NotConfirmed,
-)
+from cfstream_upload.entry import Entry
+from cfstream_upload.errors import CfuploadError
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
@@ -55,7 +50,6 @@ CREATE_GRACE = 5.0
 """Seconds that a create under way may go on after the first signal (law 10)."""
 
 CALL_DEADLINE = 60.0
-HINT_EVERY = 1.0
 PROGRESS_EVERY = 0.1
 
 
@@ -93,12 +87,12 @@ class Carriage:
     seen: Seen | None = None
     resumed_from: int | None = None
     _upload: Upload | None = field(default=None, init=False)
-    _written: Attempt | None = field(default=None, init=False)
-    _written_at: float = field(default=0.0, init=False)
+    _entry: Entry = field(init=False)
     _shown_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self.file = self.file or self.attempt.path
+        self._entry = Entry(self.room.journal, self.room.clock, self.attempt)
 
     def carry(self) -> Attempt:
         """Go on until nothing is missing or nothing more can be done now; rows of what is gone go.
@@ -106,7 +100,6 @@ class Carriage:
         Raises `LeftoverRemains` or `NotConfirmed` when the journal fails after a UID exists,
         `JournalProblem` before one does.
         """
-        self._written = self.attempt if self.attempt.row else None
         if self._wanted_gone():
             self._say_cleaning()
         while not isinstance(step := next_step(self.attempt), Done):
@@ -274,95 +267,16 @@ class Carriage:
         if attempt.stage is Stage.SENT and before.stage is not Stage.SENT:
             self._tell(events.Confirming(self.file, attempt.uid or ""))
 
-    # --- what the journal hears ------------------------------------------------------------------
-
     def _record(self, attempt: Attempt) -> None:
-        """Write what a new process must know; an offset alone is a hint and may wait."""
         self.attempt = attempt
-        # What is gone is not written: its row goes next, and a death between leaves a debt.
-        if attempt.stage is Stage.GONE or self._is_written(attempt):
-            return
-        try:
-            # Its create may have been repeated on the way: what came of that is still looked for.
-            arrives = attempt.stage is Stage.STORED
-            recorded = self.room.journal.record(replace(attempt, now=Now()), watch=arrives)
-            self._record_twins(recorded, attempt.now.twins)
-        except JournalProblem as problem:
-            raise self._unrecorded(attempt, problem) from None
-        self.attempt = replace(attempt, row=recorded.row).knows(twins=())
-        self._written, self._written_at = self.attempt, self.room.clock()
-
-    def _is_written(self, attempt: Attempt) -> bool:
-        if self._written is None or attempt.now.twins:
-            return False
-        if attempt == self._written:
-            return True
-        only_offset = replace(attempt, offset=self._written.offset) == self._written
-        return only_offset and self.room.clock() - self._written_at < HINT_EVERY
-
-    def _record_twins(self, attempt: Attempt, uids: tuple[str, ...]) -> None:
-        """Other videos that one create made: a row each, to be discarded (law 1)."""
-        if not uids:
-            return
-        known = {row.uid for row in self.room.journal.rows(attempt.base, attempt.account)}
-        for uid in sorted(set(uids) - known):
-            self.room.journal.record(stray(attempt, uid))
-
-    def _unrecorded(
-        self, attempt: Attempt, problem: JournalProblem
-    ) -> JournalProblem | LeftoverRemains | NotConfirmed:
-        if attempt.uid is None:
-            return problem
-        if attempt.stage in (Stage.SENT, Stage.STORED):
-            words = f"The video {attempt.uid} is on Stream, but that could not be recorded"
-            return NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=attempt.uid)
-        words = f"The upload {attempt.uid} cannot go on"
-        hint = f"{problem.hint} Then run: cfupload cleanup --orphans {attempt.uid}"
-        return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
-
-    def _is_forgotten(self, attempt: Attempt) -> bool:
-        """Whether the row went although its removal failed: the last sync comes after the deed."""
-        try:
-            found = self.room.journal.again(attempt)
-        except JournalProblem:
-            return False
-        return found is None or found.id != attempt.id
+        self.attempt = self._entry.write(attempt)
 
     def _concluded(self, verdict: Verdict) -> Attempt:
         attempt = self.attempt
         if attempt.row and verdict in (Verdict.GONE, Verdict.NOTHING):
             if verdict is Verdict.GONE and attempt.uid:
                 self._tell(events.Deleted(self.file, attempt.uid))
-            try:
-                # A create that left may be repeated late, whatever its first answer said.
-                self.room.journal.remove(attempt, watch=_has_left(attempt))
-            except JournalProblem as problem:
-                if not self._is_forgotten(attempt):
-                    raise _unforgotten(attempt, problem) from None
+            self._entry.remove(attempt)
             if attempt.uid:
                 self._tell(events.CleanedUp(self.file, attempt.uid, attempt.id))
         return attempt
-
-
-def _unforgotten(attempt: Attempt, problem: JournalProblem) -> JournalProblem | LeftoverRemains:
-    if attempt.uid is None:
-        return problem
-    words = f"The upload {attempt.uid} is gone from Stream, but its journal entry may remain"
-    hint = f"{problem.hint} Then run: cfupload cleanup"
-    return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
-
-
-def _has_left(attempt: Attempt) -> bool:
-    """Whether the create of ``attempt`` reached Stream: it was answered, if only with a no."""
-    failure = attempt.now.failure
-    refused = failure is not None and failure.reason in (Reason.REFUSED, Reason.QUOTA)
-    return attempt.uid is not None or refused
-
-
-def stray(attempt: Attempt, uid: str) -> Attempt:
-    """A video that carries the marker of ``attempt`` and is not it: to be discarded."""
-    return replace(
-        attempt,
-        row=0, stage=Stage.CREATED, uid=uid, url=None, offset=0, tail=False, since=None,
-        doomed=Reason.STRAY.value, kept=False, told=False, now=Now(),
-    )  # fmt: skip

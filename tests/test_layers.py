@@ -58,15 +58,19 @@ EFFECTS = {
 }  # fmt: skip
 
 CONDUCTORS = {
+    "entry": {"attempt", "errors", "journal"},
     "transfer": {
-        "after", "attempt", "ending", "errors", "events", "interruption", "journal", "outcome",
+        "after", "attempt", "ending", "entry", "errors", "events", "interruption", "journal",
+        "outcome",
         "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
         "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
         "stream", "throttle", "transfer", "wire",
     },
-    "debts": {"after", "attempt", "errors", "events", "session", "stream", "transfer", "video"},
+    "debts": {
+        "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",
+    },
     "waiting": {
         "attempt", "errors", "events", "outcome", "pace", "session", "stream", "units", "video",
         "wire",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cfstream_upload.cli.desk import Desk
+from cfstream_upload.cli.faultoptions import FaultOptions, told
 from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import ExtraMissing, UsageProblem
 
@@ -110,13 +111,16 @@ class ServerOptions:
     ] = None
 
 
-def serve(desk: Desk, options: ServerOptions, tell: Callable[[Endpoint], None]) -> int:
+def serve(
+    desk: Desk, options: ServerOptions, faults: FaultOptions, tell: Callable[[Endpoint], None]
+) -> int:
     """Serve until SIGTERM or Ctrl-C; ``tell`` hears where it can be reached."""
+    wanted = faults.script()
     if options.ready_file is not None:
         # One that a killed emulator left behind would be believed.
         _removed(options.ready_file)
     try:
-        from cfstream_upload.emulator.server import Server
+        from cfstream_upload.emulator.stage import Stage
     except ImportError as missing:
         raise ExtraMissing(
             f"The embedded Stream needs the extra 'emulator' ({missing.name} is missing)",
@@ -125,7 +129,12 @@ def serve(desk: Desk, options: ServerOptions, tell: Callable[[Endpoint], None]) 
     with contextlib.ExitStack() as held:
         service = _service(options, held)
         listener = held.enter_context(_listener(options))
-        server = Server(service, listener)
+        server = Stage(
+            service,
+            listener,
+            faults=wanted,
+            on_strike=lambda strike: desk.console.say(told(strike)),
+        )
         held.enter_context(_on_sigterm(server.stop))
         _warn(desk, options, listener)
         tell(server.endpoint)

@@ -10,6 +10,7 @@ import typer
 from cfstream_upload.cli.desk import Desk, state_dir
 from cfstream_upload.cli.emulating import ServerOptions, exports, serve
 from cfstream_upload.cli.everywhere import with_everywhere
+from cfstream_upload.cli.faultoptions import FaultOptions
 from cfstream_upload.cli.groups import option
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def emulator(
     desk: Desk,
     options: ServerOptions,
+    faults: FaultOptions,
     stop: Annotated[
         bool, option("--stop", help="End the one that --local started.", env=False)
     ] = False,
@@ -37,6 +39,8 @@ def emulator(
 
         cfupload emulator --data ./stream --seed 1
 
+        cfupload emulator --fault 'PATCH 3 cut=1MB'
+
         cfupload emulator --stop
     """
     if stop:
@@ -46,7 +50,7 @@ def emulator(
         if not _told(desk, None):
             desk.console.line("Stopped." if ended else "No embedded Stream was running.")
         return 0
-    return serve(desk, options, lambda endpoint: _tell(desk, endpoint))
+    return serve(desk, options, faults, lambda endpoint: _tell(desk, endpoint))
 
 
 def _tell(desk: Desk, endpoint: Endpoint) -> None:

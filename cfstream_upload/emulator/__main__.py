@@ -18,7 +18,8 @@ from types import FrameType
 from .endpoint import Endpoint
 from .model import Stream
 from .onlyone import only_one
-from .server import Server, listen
+from .server import listen
+from .stage import Stage
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             held.enter_context(only_one(lock, seconds=8.0))
         service = Stream(data=options.data, account=options.account, token=_token(options))
         listener = listen(options.port, or_another=options.or_another_port)
-        server = Server(service, listener, idle=options.idle)
+        server = Stage(service, listener, idle=options.idle)
         _announce(server.endpoint, options)
         server.serve()
     return 0

@@ -6,7 +6,7 @@ called in one go (tests) or fed block by block (the server, which must not block
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ class Request:
     """What a client asks for; header names in lower case, the path already percent-decoded.
 
     The representation shows the method alone: path and headers may hold an upload URL or a token.
+    ``lag`` is of a list: it is to tell what it would have told so many seconds ago.
     """
 
     method: str
@@ -23,6 +24,7 @@ class Request:
     query: Sequence[tuple[str, str]] | Mapping[str, str] = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Iterable[bytes] = field(default=(), repr=False)
+    lag: float = field(default=0.0, repr=False)
 
     def pairs(self) -> list[tuple[str, str]]:
         """Give the query as name and value pairs in their order."""
@@ -51,6 +53,21 @@ class NoReply(Exception):
     """The service keeps the connection open and never answers."""
 
 
+class Later(Exception):
+    """The request reaches the service only after ``seconds``, whether or not the client waits.
+
+    ``deliver`` hands it over and gives the reply; ``drop`` forgets it, and is harmless after that.
+    """
+
+    def __init__(
+        self, seconds: float, deliver: Callable[[], Reply], drop: Callable[[], None]
+    ) -> None:
+        super().__init__("the request is still on its way")
+        self.seconds = seconds
+        self.deliver = deliver
+        self.drop = drop
+
+
 class Exchange(Protocol):
     """One request under way. After `finish` or `cut` nothing more is written to it."""
 
@@ -58,7 +75,7 @@ class Exchange(Protocol):
         """Take the next block of the body; `ConnectionCut` when a fault ends the connection."""
 
     def finish(self) -> Reply:
-        """Answer, the body being complete; `ConnectionCut` or `NoReply` when a fault says so."""
+        """Answer, the body being complete; `ConnectionCut`, `NoReply`, `Later` are faults."""
 
     def cut(self) -> None:
         """Hear that the client is gone before its body was complete. Harmless when repeated."""

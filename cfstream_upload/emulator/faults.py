@@ -1,85 +1,110 @@
 """Faults around a service: it answers wrongly, loses replies, cuts connections, hangs.
 
-The model inside knows nothing of them; what reaches it, it does. Bytes on the wire are
-`proxy.TcpProxy`'s part.
+The model inside knows nothing of them; what reaches it, it does. What is done to bytes on the wire
+is decided here too, and done by a proxy that asks, where there is one (`harming.HarmingProxy`).
 """
 
 from __future__ import annotations
 
+import json
+import secrets
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from functools import partial
 
-from .exchange import ConnectionCut, Exchange, NoReply, Reply, Request, Service, converse
-from .routes import Kind, route_of
+from .armed import Armed, Standing, names_upload
+from .effects import (
+    NEEDS_PROXY,
+    WIRE,
+    Answer,
+    CutAfter,
+    Delay,
+    Drip,
+    Effect,
+    Expire,
+    Fault,
+    Gone,
+    Hang,
+    Harm,
+    Interim,
+    Lag,
+    Late,
+    LoseReply,
+    Rate,
+)
+from .exchange import Exchange, Reply, Request, Service, converse
+from .faultscript import parse_fault
+from .faultspelling import spelled
+from .requestlog import Noted, RequestLog
+from .routes import API, Route, is_hex32, route_of
+from .struck import struck
+
+__all__ = [
+    "Answer",
+    "CutAfter",
+    "Delay",
+    "Drip",
+    "Effect",
+    "Expire",
+    "Fault",
+    "Faulty",
+    "Gone",
+    "Hang",
+    "Harm",
+    "Interim",
+    "Lag",
+    "Late",
+    "LoseReply",
+    "Rate",
+    "Standing",
+    "Strike",
+    "parse_fault",
+]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Reply with this instead of Stream.
+class Strike:
+    """A fault that strikes a request, the ``number``-th of its sort. Nothing of it is secret."""
 
-    Stream sees the first ``body_bytes`` bytes of the body and then a cut; with ``acts`` it sees
-    the whole request and acts, and its own reply is dropped.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    acts: bool = False
-    body_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class LoseReply:
-    """Let Stream act, then cut the connection instead of replying."""
-
-
-@dataclass(frozen=True)
-class CutAfter:
-    """Cut the connection after this many bytes of the body; Stream does not act."""
-
-    body_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Hang:
-    """Read the request and never reply; Stream acts only if ``acts``."""
-
-    acts: bool = False
-
-
-@dataclass(frozen=True)
-class Delay:
-    """Reply as Stream does, this many seconds later."""
-
-    seconds: float
-
-
-Effect = Answer | LoseReply | CutAfter | Hang | Delay
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An effect, and the requests that it strikes.
-
-    Of the requests of this method and kind of path (None: any) that arrive after the fault was
-    set, the first ``nth - 1`` pass, the next ``times`` (None: for ever) are struck.
-    """
-
-    effect: Effect
-    method: str | None = None
-    kind: Kind | None = None
-    nth: int = 1
-    times: int | None = 1
+    fault: Standing
+    method: str
+    kind: str
+    uid: str
+    number: int
 
 
 class Faulty:
-    """A service with faults around it. Of several faults that strike a request the first counts."""
+    """A service with faults around it. Of several faults that strike a request the first counts.
 
-    def __init__(self, service: Service, faults: Iterable[Fault] = ()) -> None:
+    With a proxy before it (``wired``), effects on the wire are the proxy's, and count beside those
+    on replies; without one, `CutAfter` is done here, and rates, drips and interim replies cannot
+    be. ``log`` gets every request; ``on_strike`` hears of every strike, in the thread that serves
+    the request, and must be quick. ``clock`` counts seconds.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        faults: Iterable[Fault] = (),
+        *,
+        wired: bool = False,
+        log: RequestLog | None = None,
+        on_strike: Callable[[Strike], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.wired = wired
         self._service = service
+        self._log = log
+        self._on_strike = on_strike
+        self._clock = clock
         self._lock = threading.Lock()
-        self._faults: list[_Armed] = []
+        self._faults: list[Armed] = []
+        self._set_so_far = 0
+        # Nobody else can make a request look as if the proxy had struck it.
+        self._mark = f"x-emulator-{secrets.token_hex(8)}"
         for fault in faults:
             self.set(fault)
 
@@ -93,94 +118,149 @@ class Faulty:
         """The API token of the service inside."""
         return self._service.token
 
-    def set(self, fault: Fault) -> None:
-        """Add a fault; it counts requests from now on."""
+    def set(self, fault: Fault) -> Standing:
+        """Add a fault; it counts requests from now on.
+
+        Raises `ValueError` for an effect that needs a proxy where there is none.
+        """
+        if isinstance(fault.effect, NEEDS_PROXY) and not self.wired:
+            raise ValueError(f"{spelled(fault)} needs a proxy before the server")
         with self._lock:
-            self._faults.append(_Armed(fault))
+            self._set_so_far += 1
+            armed = Armed(fault, self._set_so_far, self._clock() + fault.after)
+            self._faults.append(armed)
+            return armed.standing()
 
     def clear(self) -> None:
         """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
+    def remove(self, number: int) -> bool:
+        """Remove the fault of this id; False if there is none."""
+        with self._lock:
+            kept = [armed for armed in self._faults if armed.id != number]
+            found = len(kept) < len(self._faults)
+            self._faults = kept
+            return found
+
+    def standing(self) -> list[Standing]:
+        """Give the faults that are set, those that have struck out included."""
+        with self._lock:
+            return [armed.standing() for armed in self._faults]
+
     def __call__(self, request: Request) -> Reply:
-        """Answer a whole request; raises `ConnectionCut` or `NoReply` when a fault says so."""
+        """Answer a whole request; raises what `Exchange` raises when a fault says so."""
         return converse(self, request)
 
     def begin(self, request: Request) -> Exchange:
         """Start an exchange from the request's head, struck by a fault or not."""
+        route = route_of(request.path)
+        request, words = self._unmarked(request)
         with self._lock:
-            striking = [armed.fault.effect for armed in self._faults if armed.strikes(request)]
-        inner = self._service.begin(request)
-        return _Struck(inner, striking[0]) if striking else inner
+            found = self._striking(request.method, route, wire=False)[:1]
+            expired = self._expired(route) if not found else None
+        if found:
+            self._tell(found[0], request.method, route)
+            words.append(found[0].text)
+        elif expired is not None:
+            words.append(expired.text)
+            request = _with_a_dead_token(request)
+        effect = found[0].fault.effect if found else None
+        exchange = self._begin(request, route, effect)
+        if self._log is None:
+            return exchange
+        note = self._log.begin(request.method, request.path, " + ".join(words) or None)
+        return Noted(exchange, note)
 
+    def on_the_wire(self, method: str, path: str) -> Harm | None:
+        """Say what a proxy is to do to the request with this head; None: let it pass.
 
-class _Armed:
-    """A fault and how many requests it has seen."""
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-        self._seen = 0
-
-    def strikes(self, request: Request) -> bool:
-        """Count a request if it is of the right sort, and say whether it is struck."""
-        fault = self.fault
-        if fault.method not in (None, request.method):
-            return False
-        if fault.kind not in (None, route_of(request.path).kind):
-            return False
-        self._seen += 1
-        late = fault.times is not None and self._seen >= fault.nth + fault.times
-        return self._seen >= fault.nth and not late
-
-
-class _Struck:
-    """An exchange with an effect between the client and the service."""
-
-    def __init__(self, inner: Exchange, effect: Effect) -> None:
-        self._inner = inner
-        self._effect = effect
-        self._passes = _bytes_that_pass(effect)
-
-    def write(self, block: bytes) -> None:
-        """Let through what may reach the service."""
-        if self._passes is None:
-            self._inner.write(block)
-            return
-        let_through, self._passes = block[: self._passes], max(0, self._passes - len(block))
-        if let_through:
-            self._inner.write(let_through)
-        if len(let_through) < len(block) and isinstance(self._effect, CutAfter):
-            self._inner.cut()
-            raise ConnectionCut
-
-    def finish(self) -> Reply:
-        """Give the reply that the effect leaves."""
-        reply = None
-        if self._passes is None:
-            reply = self._inner.finish()
-        else:
-            self._inner.cut()
-        match self._effect:
-            case Answer(status, headers, body):
-                return Reply(status, headers, body)
-            case Hang():
-                raise NoReply
-            case Delay(seconds) if reply is not None:
-                return replace(reply, after=reply.after + seconds)
-        raise ConnectionCut
-
-    def cut(self) -> None:
-        """Pass on that the client is gone."""
-        self._inner.cut()
-
-
-def _bytes_that_pass(effect: Effect) -> int | None:
-    """How much of the body reaches the service before a cut; None: all of it, and no cut."""
-    match effect:
-        case Answer(acts=False, body_bytes=count) | CutAfter(count):
-            return count
-        case Hang(acts=False):
-            return 0
-        case _:
+        The emulator's own pages and its control share the port, and are never harmed.
+        """
+        route = route_of(path)
+        if route.kind == "unknown" and not path.startswith(f"{API}/"):
             return None
+        with self._lock:
+            found = self._striking(method, route, wire=True)
+        if not found:
+            return None
+        for armed in found:
+            self._tell(armed, method, route)
+        effects = [armed.fault.effect for armed in found]
+        words = " + ".join(armed.text for armed in found)
+        harm = Harm(
+            cut=next((one for one in effects if isinstance(one, CutAfter)), None),
+            rate=next((one for one in effects if isinstance(one, Rate)), None),
+            drip=next((one for one in effects if isinstance(one, Drip)), None),
+            interim=next((one for one in effects if isinstance(one, Interim)), None),
+            mark=(self._mark, words),
+        )
+        if harm.withheld and self._log is not None:
+            self._log.begin(method, path, words).ended(None)
+        return harm
+
+    def _begin(self, request: Request, route: Route, effect: Effect | None) -> Exchange:
+        match effect:
+            case None:
+                return self._service.begin(request)
+            case Gone():
+                self._ask("DELETE", route.uid)
+                return self._service.begin(request)
+            case Expire() if names_upload(route):
+                now = parsedate_to_datetime(self._ask("GET", route.uid).headers["date"])
+                self._ask("POST", route.uid, {"uploadExpiry": now.isoformat()})
+                return self._service.begin(request)
+            case Expire():
+                return self._service.begin(_with_a_dead_token(request))
+            case Lag(seconds):
+                return self._service.begin(replace(request, lag=seconds))
+        return struck(partial(self._service.begin, request), effect)
+
+    def _ask(self, method: str, uid: str, document: object = None) -> Reply:
+        """Do something to a video as its owner would; a video that is not there stays away."""
+        path = f"{API}/accounts/{self.account}/stream/{uid}"
+        body = [] if document is None else [json.dumps(document).encode()]
+        headers = {"authorization": f"Bearer {self.token}"}
+        return converse(self._service, Request(method, path, (), headers, body))
+
+    def _striking(self, method: str, route: Route, *, wire: bool) -> list[Armed]:
+        """Count a request with every fault of its sort, and give those that strike it."""
+        now = self._clock()
+        return [
+            armed
+            for armed in self._faults
+            if (self.wired and isinstance(armed.fault.effect, WIRE)) == wire
+            and armed.strikes(method, route, now)
+        ]
+
+    def _expired(self, route: Route) -> Armed | None:
+        """Give the fault by which the token of this request was ended before, if any."""
+        if route.kind == "unknown" or names_upload(route):
+            return None
+        return next((armed for armed in self._faults if armed.ended_token), None)
+
+    def _tell(self, armed: Armed, method: str, route: Route) -> None:
+        with self._lock:
+            armed.struck += 1
+            if isinstance(armed.fault.effect, Expire) and not names_upload(route):
+                armed.ended_token = True
+            uid = route.uid if is_hex32(route.uid) else ""
+            strike = Strike(armed.standing(), method, route.kind, uid, armed.seen)
+        if self._on_strike is not None:
+            self._on_strike(strike)
+
+    def _unmarked(self, request: Request) -> tuple[Request, list[str]]:
+        """Take off what the proxy wrote on a request that it struck."""
+        if self._mark not in request.headers:
+            return request, []
+        headers = dict(request.headers)
+        words = headers.pop(self._mark)
+        return replace(request, headers=headers), [words]
+
+
+def _with_a_dead_token(request: Request) -> Request:
+    headers = dict(request.headers)
+    if "authorization" in headers:
+        headers["authorization"] = "Bearer expired"
+    return replace(request, headers=headers)

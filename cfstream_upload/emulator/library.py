@@ -91,9 +91,9 @@ class Library:
             return None
         return video
 
-    def listed(self) -> Iterator[Video]:
-        """Give the videos that a list shows now, the oldest first."""
-        now, lag = self.now(), int(self._switches.list_lag * SECOND)
+    def listed(self, lag_seconds: float = 0.0) -> Iterator[Video]:
+        """Give the videos that a list shows now, or so many seconds late, the oldest first."""
+        now, lag = self.now(), int(max(lag_seconds, self._switches.list_lag) * SECOND)
         for video in self._videos.values():
             hidden = lag > 0 and now < video.created + lag
             gone = video.deleted is not None and now >= video.deleted + lag

@@ -63,9 +63,12 @@ def read_filters(pairs: Sequence[tuple[str, str]], switches: Switches) -> Filter
     )
 
 
-def answer_list(library: Library, filters: Filters, switches: Switches) -> Reply:
-    """Answer with one page. ``total`` ignores the cursor and the limit, ``range`` the limit."""
-    matching = [video for video in library.listed() if _matches(video, library, filters)]
+def answer_list(library: Library, filters: Filters, switches: Switches, lag: float = 0.0) -> Reply:
+    """Answer with one page. ``total`` ignores the cursor and the limit, ``range`` the limit.
+
+    ``lag`` is in seconds, and counts where it is longer than that of the switches.
+    """
+    matching = [video for video in library.listed(lag) if _matches(video, library, filters)]
     in_range = [video for video in matching if _within(video, filters)]
     ordered = in_range if filters.ascending else in_range[::-1]
     page = [library.shown(video) for video in ordered[: filters.limit]]

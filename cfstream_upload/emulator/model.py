@@ -145,7 +145,7 @@ class Stream:
         match route.kind, request.method:
             case "videos", "GET":
                 filters = read_filters(request.pairs(), self.switches)
-                return answer_list(self._library, filters, self.switches)
+                return answer_list(self._library, filters, self.switches, request.lag)
             case "videos", "POST":
                 return self._create(request)
             case "video", "GET":

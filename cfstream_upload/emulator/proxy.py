@@ -11,7 +11,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-_PIECE = 65_536
+from .effects import Harm
+
+PIECE = 65_536
 _PATIENCE_SECONDS = 5.0
 # SO_LINGER on, zero seconds: closing sends RST instead of FIN.
 _RESET = struct.pack("ii", 1, 0)
@@ -20,11 +22,18 @@ _RESET = struct.pack("ii", 1, 0)
 class TcpProxy:
     """Forwards connections to a server, and harms them on request; from any thread.
 
-    It listens from the start, on one ``port`` for its whole life, dead or alive. ``connections``,
-    ``bytes_up`` (from clients) and ``bytes_down`` (to clients) count what was forwarded.
+    It listens from the start, on one ``port`` for its whole life, dead or alive: that of
+    ``listener``, which it takes over, or any free one. ``connections``, ``bytes_up`` (from clients)
+    and ``bytes_down`` (to clients) count what was forwarded.
     """
 
-    def __init__(self, target_host: str, target_port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        target_host: str,
+        target_port: int,
+        host: str = "127.0.0.1",
+        listener: socket.socket | None = None,
+    ) -> None:
         self.connections = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -34,11 +43,11 @@ class TcpProxy:
         self._rate: float | None = None
         self._dead = False
         self._dies_with_cut = False
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._closing = asyncio.Event()
-        listener = socket.create_server((host, 0))
+        listener = listener or socket.create_server((host, 0))
         self.host, self.port = listener.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True)
@@ -137,7 +146,7 @@ class TcpProxy:
         except OSError:
             _reset(writer)
             return
-        link = _Link(writer, server_writer)
+        link = Link(writer, server_writer)
         self._links.add(link)
         if self._dead:
             link.break_off(reset=True)
@@ -153,7 +162,7 @@ class TcpProxy:
         await _shut(writer)
 
     async def _carry_up(
-        self, client: asyncio.StreamReader, server: asyncio.StreamWriter, link: _Link
+        self, client: asyncio.StreamReader, server: asyncio.StreamWriter, link: Link
     ) -> None:
         try:
             while piece := await self._piece(client):
@@ -178,7 +187,7 @@ class TcpProxy:
         return piece[: end - self.bytes_up], reset
 
     async def _carry_down(
-        self, server: asyncio.StreamReader, client: asyncio.StreamWriter, link: _Link
+        self, server: asyncio.StreamReader, client: asyncio.StreamWriter, link: Link
     ) -> None:
         try:
             while piece := await self._piece(server):
@@ -190,9 +199,10 @@ class TcpProxy:
         except OSError:
             link.break_off(reset=True)
 
-    async def _piece(self, reader: asyncio.StreamReader) -> bytes:
+    async def _piece(self, reader: asyncio.StreamReader, most: int = PIECE) -> bytes:
         """Read the next bytes as fast as the settings allow; none at the end of the stream."""
-        most = _PIECE if self._rate is None else min(_PIECE, max(1, int(self._rate / 20)))
+        if self._rate is not None:
+            most = min(most, max(1, int(self._rate / 20)))
         piece = await reader.read(most)
         if self._rate is not None:
             await asyncio.sleep(len(piece) / self._rate)
@@ -200,14 +210,24 @@ class TcpProxy:
         return piece
 
 
-class _Link:
-    """The two sockets of one forwarded connection, and the tasks that carry its bytes."""
+class Link:
+    """The two sockets of one forwarded connection, and the tasks that carry its bytes.
+
+    ``harm`` is done to the request under way, ``cut_with_reply`` when its reply begins.
+    """
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.carriers: list[asyncio.Task[None]] = []
+        self.harm: Harm | None = None
+        self.cut_with_reply = False
         self._client = client
         self._server = server
         self._broken = False
+
+    @property
+    def client(self) -> asyncio.StreamWriter:
+        """The way back to the client."""
+        return self._client
 
     def break_off(self, reset: bool) -> None:
         """Cut the client off; the server still gets what was written to it, then the end."""

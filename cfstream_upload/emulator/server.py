@@ -10,8 +10,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.requests import ClientDisconnect
@@ -21,23 +21,36 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
-from .exchange import ConnectionCut, NoReply, Reply, Request, Service
+from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
 from .routes import API
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
 GRACE_SECONDS = 1.0
 _CONNECTION = "cfstream.connection"
+_POLL_SECONDS = 0.01
+_PATIENCE_SECONDS = 10.0
+T = TypeVar("T")
+Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 
 
 class Server:
-    """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s."""
+    """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
+
+    ``beside`` are asked first; what they answer with None is the service's.
+    """
 
     def __init__(
-        self, service: Service, listener: socket.socket, idle: float | None = None
+        self,
+        service: Service,
+        listener: socket.socket,
+        idle: float | None = None,
+        beside: Sequence[Beside] = (),
     ) -> None:
         self._service = service
         self._listener = listener
+        self._public: tuple[str, int] = listener.getsockname()[:2]
+        self._beside = beside
         self._idle = idle
         self._under_way = 0
         self._last_used = time.monotonic()
@@ -62,9 +75,35 @@ class Server:
     @property
     def endpoint(self) -> Endpoint:
         """Where it can be reached from this machine."""
-        host, port = self._listener.getsockname()[:2]
+        host, port = self._public
         base_url = f"http://{_reachable(host)}:{port}{API}"
         return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
+
+    def start_aside(self) -> tuple[socket.socket, int]:
+        """Before `serve`: leave the public port to a proxy.
+
+        Gives its listener, and the port that is served in its place.
+        """
+        public, self._listener = self._listener, listen()
+        return public, self._listener.getsockname()[1]
+
+    async def step_aside(self) -> tuple[socket.socket, int]:
+        """While it serves: leave the public port to a proxy, as `start_aside`.
+
+        Connections that are open end with the reply that is under way, or at once.
+        """
+        inner, public = listen(), self._listener.dup()
+        state = self._uvicorn.server_state
+        made = await asyncio.get_running_loop().create_server(
+            lambda: _Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
+            sock=inner,
+        )
+        for server in self._uvicorn.servers:
+            server.close()
+        self._uvicorn.servers.append(made)
+        for connection in list(state.connections):
+            connection.shutdown()
+        return public, inner.getsockname()[1]
 
     def stop(self) -> None:
         """End `serve` soon, from any thread; requests under way get a second."""
@@ -74,7 +113,14 @@ class Server:
         """Serve until the end; the listener is closed then."""
         asyncio.run(self._serve())
 
+    def carry_out(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the thread that serves, and wait for it; from another thread."""
+        while not self._uvicorn.started:
+            time.sleep(_POLL_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_SECONDS)
+
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         watch = asyncio.create_task(self._stop_when_idle())
         try:
             await self._uvicorn.serve(sockets=[self._listener])
@@ -97,16 +143,23 @@ class Server:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = HttpRequest(scope, receive)
+        response: Response | None
         if http.scope["path"] == IDENTITY_PATH:
             response = self._identity(http.headers.get("authorization", ""))
         elif http.scope["path"] == READY_PATH:
             response = Response("ready\n", media_type="text/plain")
-        else:
+        elif (response := await self._answered_beside(http)) is None:
             reply = await self._converse(http)
             if reply is None:
                 return
             response = Response(reply.body, reply.status, dict(reply.headers))
         await response(scope, receive, send)
+
+    async def _answered_beside(self, http: HttpRequest) -> Response | None:
+        for beside in self._beside:
+            if (response := await beside(http)) is not None:
+                return response
+        return None
 
     async def _converse(self, http: HttpRequest) -> Reply | None:
         """Carry out one exchange; None when there is nobody to reply to."""
@@ -123,6 +176,8 @@ class Server:
             await _until_disconnected(http)
         except NoReply:
             await _until_disconnected(http)
+        except Later as late:
+            return await _later(http, late)
         except BaseException:
             exchange.cut()
             raise
@@ -200,6 +255,18 @@ def _head(http: HttpRequest) -> Request:
     return Request(
         http.method, http.scope["path"], http.query_params.multi_items(), dict(http.headers.items())
     )
+
+
+async def _later(http: HttpRequest, late: Later) -> Reply | None:
+    """Hand a request over late, whether or not its client waits; None where it does not."""
+    gone = asyncio.create_task(_until_disconnected(http))
+    try:
+        await asyncio.sleep(late.seconds)
+        reply = late.deliver()
+        return None if gone.done() else reply
+    finally:
+        gone.cancel()
+        late.drop()
 
 
 async def _until_disconnected(http: HttpRequest) -> None:

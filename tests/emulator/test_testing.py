@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx  # noqa: F401  # loaded here, so that the runs inside do not load it again
 import pytest
 
-import cfstream_upload.emulator.server  # noqa: F401  # the same
+import cfstream_upload.emulator.stage  # noqa: F401  # the same
 
 pytest_plugins = ["pytester"]
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "emulator"
@@ -69,6 +69,8 @@ def test_what_a_test_leaves_the_next_one_finds_unless_it_asks_for_a_fresh_accoun
             assert create(fresh_cloudflare_stream) == 201
             fresh_cloudflare_stream.reset(minutes_limit=1)
             assert create(fresh_cloudflare_stream) == 413
+            fresh_cloudflare_stream.strike("POST 1 status=502")
+            assert create(fresh_cloudflare_stream) == 502
 
         def test_fourth(cloudflare_stream):
             assert cloudflare_stream.videos() == []
@@ -83,7 +85,7 @@ def test_what_a_test_leaves_the_next_one_finds_unless_it_asks_for_a_fresh_accoun
 def test_without_the_extra_the_error_says_what_to_install(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "cfstream_upload.emulator.server", None)
+    monkeypatch.setitem(__import__("sys").modules, "cfstream_upload.emulator.stage", None)
     ended = given(pytester, "def test_it(cloudflare_stream): pass")
     ended.assert_outcomes(errors=1)
     ended.stdout.fnmatch_lines(["*pip install 'cfstream-upload*emulator*"])

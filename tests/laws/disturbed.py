@@ -15,9 +15,9 @@ from served import Served
 from cfstream_upload.attempt import Attempt
 from cfstream_upload.config import Secret, Settings
 from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
+from cfstream_upload.entry import stray
 from cfstream_upload.errors import JournalProblem
 from cfstream_upload.journal import Journal
-from cfstream_upload.transfer import stray
 
 
 class Before:

@@ -55,7 +55,7 @@ LAWS_1_2 = (
         "(0.0, 2.0, 3.0, 5.0)", "(0.0, 0.0, 0.0, 0.0)",
     ),
     Removal(
-        "1.12", "every video with the marker becomes a row to discard", "transfer.py",
+        "1.12", "every video with the marker becomes a row to discard", "entry.py",
         "set(uids) - known", "set(uids) & known",
     ),
     Removal(
@@ -128,11 +128,11 @@ LAWS_1_2 = (
         "                if False:\n",
     ),
     Removal(
-        "2.14", "a marker is watched when its row goes", "transfer.py",
+        "2.14", "a marker is watched when its row goes", "entry.py",
         "watch=_has_left(attempt)", "watch=False",
     ),
     Removal(
-        "2.15", "and when its video arrives", "transfer.py",
+        "2.15", "and when its video arrives", "entry.py",
         "now=Now()), watch=arrives)", "now=Now()), watch=False)",
     ),
 )  # fmt: skip

@@ -12,12 +12,12 @@ LAWS_6_8 = (
         "stage=Stage.DISCARDING)",
     ),
     Removal(
-        "6.2", "and the wish is written", "transfer.py",
-        "        return only_offset and self.room",
+        "6.2", "and the wish is written", "entry.py",
+        "        return only_offset and self._clock",
         "        written = self._written\n"
         "        alike = replace(attempt, offset=written.offset, doomed=written.doomed)\n"
         "        only_offset = only_offset or alike == written\n"
-        "        return only_offset and self.room",
+        "        return only_offset and self._clock",
     ),
     Removal(
         "6.3", "the decision needs a Look", "ending.py",
@@ -105,12 +105,12 @@ LAWS_6_8 = (
     ),
     Removal(
         "7.1", "absence takes two GETs", "after.py",
-        "        return attempt.knows(pause=policy.proof_gap)\n    still",
+        "        return attempt.knows(pause=_left_of_the_gap(attempt, policy, at))\n    still",
         "        return replace(attempt, stage=Stage.GONE)\n    still",
     ),
     Removal(
         "7.2", "some seconds apart", "after.py",
-        "if at - attempt.now.absent_at < policy.proof_gap:", "if at < attempt.now.absent_at:",
+        "if (left := _left_of_the_gap(attempt, policy, at)) > 0:", "if left := 0.0:",
     ),
     Removal(
         "7.3", "so there is a pause between them", "ending.py",

@@ -14,7 +14,13 @@ class Acting:
     """A service that does something at the end of the ``nth`` request of a method."""
 
     def __init__(
-        self, current: Stage, method: str, nth: int, act: Callable[[], None], *, after: bool = False
+        self,
+        current: Stage,
+        method: str,
+        nth: int,
+        act: Callable[[], object],
+        *,
+        after: bool = False,
     ) -> None:
         self._service, self._method, self._left = current.service, method, nth
         self._act, self._after = act, after
@@ -36,7 +42,7 @@ class Acting:
 
 
 class _Acting:
-    def __init__(self, inner: Exchange, act: Callable[[], None], after: bool) -> None:
+    def __init__(self, inner: Exchange, act: Callable[[], object], after: bool) -> None:
         self.write, self.cut = inner.write, inner.cut
         self._inner, self._act, self._after = inner, act, after
 

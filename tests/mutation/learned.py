@@ -225,7 +225,7 @@ WHAT_IS_LEARNED: dict[str, tuple[Attempt, Outcome, Facts, Facts]] = {
     "absent twice and no list between": (
         DISCARDING.knows(absent=1, absent_at=998.0), Absent(), {}, {"absent_at": 1000.0}),
     "absent too soon": (DISCARDING.knows(**{**TWICE, "absent_at": 999.0}), Absent(), {},
-                        {**tried("its absence is not proven yet"), "backoff": 0, "pause": 1.5}),
+                        {**tried("its absence is not proven yet"), "backoff": 0, "pause": 0.5}),
     "absent at the very time": (DISCARDING.knows(**{**TWICE, "absent_at": 998.5}), Absent(),
                                 {"stage": Stage.GONE}, {"failure": VANISHED}),
     "absent much later": (DISCARDING.knows(**{**TWICE, "absent_at": 500.0}), Absent(),
@@ -246,12 +246,16 @@ WHAT_IS_LEARNED: dict[str, tuple[Attempt, Outcome, Facts, Facts]] = {
         Absent(), {}, {"failure": VANISHED, "verdict": Verdict.LEFT}),
     "a receipt and absent": (sent(stage=Stage.STORED).knows(**TWICE), Absent(), {},
                              {"failure": VANISHED, "verdict": Verdict.VANISHED}),
-    "not listed": (DISCARDING.knows(deleted=True, absent=1),
+    "not listed": (DISCARDING.knows(deleted=True, absent=1, absent_at=1000.0),
                    Found((TWIN, "".join(list(UID))), listed=False), {},
                    {"unlisted": True, "twins": (TWIN,), "pause": 1.5}),
     "not listed, and an older twin": (
-        DISCARDING.knows(deleted=True, absent=1), Found(("00" * 16,), listed=False), {},
-        {"unlisted": True, "twins": ("00" * 16,), "pause": 1.5}),
+        DISCARDING.knows(deleted=True, absent=1, absent_at=999.75),
+        Found(("00" * 16,), listed=False), {},
+        {"unlisted": True, "twins": ("00" * 16,), "pause": 1.25}),
+    "not listed after a slow list": (
+        DISCARDING.knows(deleted=True, absent=1, absent_at=990.0),
+        Found((), listed=False), {}, {"unlisted": True, "pause": 0.0}),
     "still listed": (DISCARDING.knows(deleted=True, absent=1), Found((UID,), listed=True), {},
                      {"deleted": False, "absent": 0, **tried("Stream still lists the video")}),
     "deleted": (DISCARDING.knows(state=PENDING, absent=1, unlisted=True), Deleted(), {},

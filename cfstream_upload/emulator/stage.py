@@ -1,0 +1,95 @@
+"""A service on a port, with faults on request: the server, its control, and the proxy before it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from .control import Control
+from .effects import WIRE, Fault
+from .endpoint import Endpoint
+from .exchange import Service
+from .faults import Faulty, Standing, Strike, parse_fault
+from .gate import LOOPBACK
+from .harming import HarmingProxy
+from .requestlog import RequestLog
+from .server import Server, listen
+
+
+class Stage:
+    """A served service whose faults can be set from here, and over HTTP while it runs.
+
+    The public port is the server's own until the first fault on the wire is asked for, and a
+    proxy's from then on. ``idle`` is as `Server` has it, ``on_strike`` as `Faulty`, ``hosts`` as
+    `gate.refusal`.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        listener: socket.socket,
+        *,
+        idle: float | None = None,
+        faults: Iterable[Fault] = (),
+        on_strike: Callable[[Strike], None] | None = None,
+        hosts: Collection[str] = LOOPBACK,
+    ) -> None:
+        wanted = list(faults)
+        self.log = RequestLog()
+        self.faulty = Faulty(service, log=self.log, on_strike=on_strike)
+        control = Control(self.faulty, self.log, self.add, hosts)
+        self.server = Server(self.faulty, listener, idle, beside=[control.answer])
+        self._proxy: HarmingProxy | None = None
+        self._one_at_a_time = asyncio.Lock()
+        if any(isinstance(fault.effect, WIRE) for fault in wanted):
+            self._put_proxy_before(*self.server.start_aside())
+        for fault in wanted:
+            self.faulty.set(fault)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it can be reached."""
+        return self.server.endpoint
+
+    async def add(self, faults: list[Fault]) -> list[Standing]:
+        """Set faults; in the thread that serves."""
+        async with self._one_at_a_time:
+            if self._proxy is None and any(isinstance(fault.effect, WIRE) for fault in faults):
+                self._put_proxy_before(*await self.server.step_aside())
+            return [self.faulty.set(fault) for fault in faults]
+
+    def strike(self, *texts: str) -> list[Standing]:
+        """Set faults from another thread, while it serves. Raises `BadFault`."""
+        return self.server.carry_out(self.add([parse_fault(text) for text in texts]))
+
+    def serve(self) -> None:
+        """Serve until the end, as `Server.serve`."""
+        try:
+            self.server.serve()
+        finally:
+            if self._proxy is not None:
+                self._proxy.close()
+
+    def stop(self) -> None:
+        """End `serve` soon, from any thread."""
+        self.server.stop()
+
+    def _put_proxy_before(self, public: socket.socket, port: int) -> None:
+        self._proxy = HarmingProxy(port, public, self.faulty.on_the_wire)
+        self.faulty.wired = True
+
+
+@contextlib.contextmanager
+def staged(service: Service, port: int = 0, faults: Iterable[Fault] = ()) -> Iterator[Stage]:
+    """Serve from a thread of this process until the block ends."""
+    stage = Stage(service, listen(port), faults=faults)
+    thread = threading.Thread(target=stage.serve, daemon=True)
+    thread.start()
+    try:
+        yield stage
+    finally:
+        stage.stop()
+        thread.join()

@@ -1,0 +1,112 @@
+"""One attempt's entry in the journal: what a new process must know of it, and when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cfstream_upload.attempt import Attempt, Now, Reason, Stage
+from cfstream_upload.errors import JournalProblem, LeftoverRemains, NotConfirmed
+from cfstream_upload.journal import Journal
+
+HINT_EVERY = 1.0
+
+
+class Entry:
+    """The entry of one attempt, as it was last written. ``clock`` is monotonic seconds."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], float], attempt: Attempt) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._written = attempt if attempt.row else None
+        self._written_at = 0.0
+
+    def write(self, attempt: Attempt) -> Attempt:
+        """Write what a new process must know; an offset alone is a hint and may wait.
+
+        The answer has its row. Raises `LeftoverRemains` or `NotConfirmed` when the journal fails
+        after a UID exists, `JournalProblem` before one does.
+        """
+        # What is gone is not written: its row goes next, and a death between leaves a debt.
+        if attempt.stage is Stage.GONE or self._is_written(attempt):
+            return attempt
+        try:
+            # Its create may have been repeated on the way: what came of that is still looked for.
+            arrives = attempt.stage is Stage.STORED
+            recorded = self._journal.record(replace(attempt, now=Now()), watch=arrives)
+            self._write_twins(recorded, attempt.now.twins)
+        except JournalProblem as problem:
+            raise _unwritten(attempt, problem) from None
+        self._written = replace(attempt, row=recorded.row).knows(twins=())
+        self._written_at = self._clock()
+        return self._written
+
+    def remove(self, attempt: Attempt) -> None:
+        """Remove what is gone. Raises as `write` does, but not where the row went all the same."""
+        try:
+            # A create that left may be repeated late, whatever its first answer said.
+            self._journal.remove(attempt, watch=_has_left(attempt))
+        except JournalProblem as problem:
+            if not self._is_forgotten(attempt):
+                raise _unforgotten(attempt, problem) from None
+
+    def _is_written(self, attempt: Attempt) -> bool:
+        if self._written is None or attempt.now.twins:
+            return False
+        if attempt == self._written:
+            return True
+        only_offset = replace(attempt, offset=self._written.offset) == self._written
+        return only_offset and self._clock() - self._written_at < HINT_EVERY
+
+    def _write_twins(self, attempt: Attempt, uids: tuple[str, ...]) -> None:
+        """Other videos that one create made: a row each, to be discarded (law 1)."""
+        if not uids:
+            return
+        known = {row.uid for row in self._journal.rows(attempt.base, attempt.account)}
+        for uid in sorted(set(uids) - known):
+            self._journal.record(stray(attempt, uid))
+
+    def _is_forgotten(self, attempt: Attempt) -> bool:
+        """Whether the row went although its removal failed: the last sync comes after the deed."""
+        try:
+            found = self._journal.again(attempt)
+        except JournalProblem:
+            return False
+        return found is None or found.id != attempt.id
+
+
+def _unwritten(
+    attempt: Attempt, problem: JournalProblem
+) -> JournalProblem | LeftoverRemains | NotConfirmed:
+    if attempt.uid is None:
+        return problem
+    if attempt.stage in (Stage.SENT, Stage.STORED):
+        words = f"The video {attempt.uid} is on Stream, but that could not be recorded"
+        return NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=attempt.uid)
+    words = f"The upload {attempt.uid} cannot go on"
+    hint = f"{problem.hint} Then run: cfupload cleanup --orphans {attempt.uid}"
+    return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
+
+
+def _unforgotten(attempt: Attempt, problem: JournalProblem) -> JournalProblem | LeftoverRemains:
+    if attempt.uid is None:
+        return problem
+    words = f"The upload {attempt.uid} is gone from Stream, but its journal entry may remain"
+    hint = f"{problem.hint} Then run: cfupload cleanup"
+    return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
+
+
+def _has_left(attempt: Attempt) -> bool:
+    """Whether the create of ``attempt`` reached Stream: it was answered, if only with a no."""
+    failure = attempt.now.failure
+    refused = failure is not None and failure.reason in (Reason.REFUSED, Reason.QUOTA)
+    return attempt.uid is not None or refused
+
+
+def stray(attempt: Attempt, uid: str) -> Attempt:
+    """A video that carries the marker of ``attempt`` and is not it: to be discarded."""
+    return replace(
+        attempt,
+        row=0, stage=Stage.CREATED, uid=uid, url=None, offset=0, tail=False, since=None,
+        doomed=Reason.STRAY.value, kept=False, told=False, now=Now(),
+    )  # fmt: skip
