@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from . import fields
 from .access import Access, Validity
+from .bell import Bell, Ringing
 from .editing import read_edit
 from .envelopes import (
     BAD_REQUEST,
@@ -42,6 +44,7 @@ from .videos import Pace, Video
 LARGEST_VIDEO = 30_000_000_000
 DIRECT_USER_RESERVATION = 14_400
 LARGEST_DOCUMENT = 1 << 20
+T = TypeVar("T")
 
 
 class Stream:
@@ -76,12 +79,13 @@ class Stream:
         self.token = token or secrets.token_urlsafe(30)
         self.switches = switches or Switches()
         self.upload_base = upload_base
+        self.minutes_limit = minutes_limit
+        self.bell = Bell()
         self._access = Access(
             self.account, self.token, read_only_token, self.switches, validity or Validity()
         )
         self._now = now
         self._new_uid = new_uid
-        self._minutes_limit = minutes_limit
         self._rate = RateLimit(rate_limit)
         self._lock = threading.Lock()
         self._library = Library(
@@ -106,7 +110,8 @@ class Stream:
                 inner = self._begin(request, route)
             except Refused as refused:
                 inner = Answered(refused.reply)
-        return _Signed(self._lock, inner, lambda: self._common_headers(route))
+        signed = _Signed(self._lock, inner, lambda: self._common_headers(route))
+        return Ringing(signed, self.bell)
 
     def sha256(self, uid: str) -> str:
         """Give the digest of the bytes that a video holds, in hex; `KeyError` if there is none."""
@@ -125,6 +130,21 @@ class Stream:
         """Let the encoding of a video end in ``error``, with ``reason`` as its code."""
         with self._lock:
             self._library.change(uid, {"reason": reason})
+        self.bell.ring()
+
+    def remove(self, uid: str) -> bool:
+        """Delete a video as the Video API does; False when there is none."""
+        with self._lock:
+            existed = self._library.find(uid) is not None
+            if existed:
+                self._delete(uid)
+        self.bell.ring()
+        return existed
+
+    def with_account(self, work: Callable[[Library, Uploads], T]) -> T:
+        """Do something with the videos themselves, while no request is looked at."""
+        with self._lock:
+            return work(self._library, self._uploads)
 
     def _begin(self, request: Request, route: Route) -> Exchange:
         if route.kind != "upload":
@@ -197,11 +217,11 @@ class Stream:
         )
 
     def _check_quota(self, seconds: int) -> None:
-        if self._library.reserved_minutes() + seconds / 60 <= self._minutes_limit:
+        if self._library.reserved_minutes() + seconds / 60 <= self.minutes_limit:
             return
         detail = (
             f"You have uploaded {self._library.reserved_minutes():.2f} minutes"
-            f" and are allocated {self._minutes_limit} minutes."
+            f" and are allocated {self.minutes_limit} minutes."
         )
         raise Refused(failure(413, STORAGE_CAPACITY, "Storage capacity exceeded", detail))
 
@@ -233,7 +253,7 @@ class Stream:
         counted = self.switches.usage_counts_reservations
         usage: dict[str, object] = {
             "totalStorageMinutes": self._library.reserved_minutes(creator) if counted else 0.0,
-            "totalStorageMinutesLimit": self._minutes_limit,
+            "totalStorageMinutesLimit": self.minutes_limit,
             "videoCount": len(videos),
         }
         return success(usage if creator is None else {"creator": creator, **usage})

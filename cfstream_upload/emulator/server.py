@@ -22,6 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
+from .model import Stream
+from .pages import Pages
 from .routes import API
 
 HOST = "127.0.0.1"
@@ -37,7 +39,8 @@ Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 class Server:
     """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
 
-    ``beside`` are asked first; what they answer with None is the service's.
+    ``beside`` are asked first; what they answer with None is the service's. A service that is the
+    model itself has ``pages`` without being asked.
     """
 
     def __init__(
@@ -46,11 +49,14 @@ class Server:
         listener: socket.socket,
         idle: float | None = None,
         beside: Sequence[Beside] = (),
+        pages: Pages | None = None,
     ) -> None:
         self._service = service
         self._listener = listener
         self._public: tuple[str, int] = listener.getsockname()[:2]
-        self._beside = beside
+        if pages is None and isinstance(service, Stream):
+            pages = Pages(service)
+        self._beside = [*beside, *([] if pages is None else [pages.answer])]
         self._idle = idle
         self._under_way = 0
         self._last_used = time.monotonic()
@@ -69,7 +75,8 @@ class Server:
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=2,
-            )
+            ),
+            pages,
         )
 
     @property
@@ -187,7 +194,8 @@ class Server:
 
     def _identity(self, authorization: str) -> Response:
         """Prove to a client that knows the token who this is, unless the end has begun."""
-        known = secrets.compare_digest(authorization, f"Bearer {self._service.token}")
+        bearer = f"Bearer {self._service.token}"
+        known = secrets.compare_digest(authorization.encode(), bearer.encode())
         if not known or self._uvicorn.should_exit:
             return Response(status_code=503 if known else 401)
         text = json.dumps({"account": self._service.account, "pid": os.getpid()})
@@ -210,9 +218,9 @@ def listen(port: int = 0, *, host: str = HOST, or_another: bool = False) -> sock
 
 
 @contextlib.contextmanager
-def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
-    """Serve from a thread of this process until the block ends."""
-    server = Server(service, listen(port))
+def running(service: Service, port: int = 0, pages: Pages | None = None) -> Iterator[Endpoint]:
+    """Serve from a thread of this process until the block ends; ``pages`` as `Server` has them."""
+    server = Server(service, listen(port), pages=pages)
     endpoint = server.endpoint
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -224,9 +232,18 @@ def running(service: Service, port: int = 0) -> Iterator[Endpoint]:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, which at its end cuts what is under way as if the line had broken."""
+    """uvicorn's server, which at its end cuts what is under way as if the line had broken.
+
+    It waits for open responses before that, and pages watch without an end: they close first.
+    """
+
+    def __init__(self, config: uvicorn.Config, pages: Pages | None) -> None:
+        super().__init__(config)
+        self._pages = pages
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._pages is not None:
+            self._pages.close()
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
         await super().shutdown(sockets)
 

@@ -15,6 +15,8 @@ from .exchange import Service
 from .faults import Faulty, Standing, Strike, parse_fault
 from .gate import LOOPBACK
 from .harming import HarmingProxy
+from .model import Stream
+from .pages import Pages
 from .requestlog import RequestLog
 from .server import Server, listen
 
@@ -41,7 +43,8 @@ class Stage:
         self.log = RequestLog()
         self.faulty = Faulty(service, log=self.log, on_strike=on_strike)
         control = Control(self.faulty, self.log, self.add, hosts)
-        self.server = Server(self.faulty, listener, idle, beside=[control.answer])
+        pages = Pages(service, control=True, hosts=hosts) if isinstance(service, Stream) else None
+        self.server = Server(self.faulty, listener, idle, [control.answer], pages)
         self._proxy: HarmingProxy | None = None
         self._one_at_a_time = asyncio.Lock()
         if any(isinstance(fault.effect, WIRE) for fault in wanted):

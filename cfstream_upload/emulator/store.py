@@ -27,6 +27,10 @@ class Media(Protocol):
     """The bytes of one video, as far as they have come."""
 
     @property
+    def path(self) -> Path | None:
+        """The file that holds them; None where only their digest is kept."""
+
+    @property
     def length(self) -> int:
         """How many bytes are held, acknowledged or not."""
 
@@ -123,6 +127,11 @@ class DiskMedia:
         self._path = path
 
     @property
+    def path(self) -> Path:
+        """The file that holds them."""
+        return self._path
+
+    @property
     def length(self) -> int:
         """How many bytes are held, acknowledged or not."""
         return self._path.stat().st_size
@@ -181,6 +190,8 @@ class MemoryMedia:
 
     Only there can bytes be given back: `settle` is called with no other length.
     """
+
+    path: Path | None = None
 
     def __init__(self) -> None:
         self.length = 0

@@ -84,6 +84,11 @@ class Uploads:
             changes |= {"modified": now, "whole": now, "reason": "" if known else "ERR_NON_VIDEO"}
         return self._library.change(uid, changes)
 
+    def reached(self, uid: str) -> int | None:
+        """Give how far the PATCH under way has come; None when there is none."""
+        receiving = self._under_way.get(uid)
+        return None if receiving is None else receiving.reached
+
     def end(self, receiving: Receiving, *, kept: int) -> Video:
         """End a PATCH of which ``kept`` bytes stay."""
         del self._under_way[receiving.uid]
@@ -210,6 +215,11 @@ class Receiving:
         self._room = min(video.length - video.offset, LARGEST_CHUNK)
         self._received = 0
         self._media = library.media(video.uid)
+
+    @property
+    def reached(self) -> int:
+        """Where the upload stands with what has come, acknowledged or not."""
+        return self.start + min(self._received, self._room)
 
     def write(self, block: bytes) -> None:
         """Store the next bytes; what exceeds the upload or a chunk is counted, not stored."""
