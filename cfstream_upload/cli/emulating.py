@@ -120,6 +120,7 @@ def serve(
         # One that a killed emulator left behind would be believed.
         _removed(options.ready_file)
     try:
+        from cfstream_upload.emulator.routes import API
         from cfstream_upload.emulator.stage import Stage
     except ImportError as missing:
         raise ExtraMissing(
@@ -138,6 +139,8 @@ def serve(
         held.enter_context(_on_sigterm(server.stop))
         _warn(desk, options, listener)
         tell(server.endpoint)
+        root = server.endpoint.base_url.removesuffix(API)
+        desk.console.say(f"Its pages, live, for a browser on this machine: {root}/")
         # Last, so that whoever waits for it finds everything else in place.
         if options.ready_file is not None:
             held.enter_context(_announced(options.ready_file, server.endpoint))
