@@ -11,12 +11,11 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cfstream_upload.cli.reference import Option, Page, everything
 from cfstream_upload.cli.topics import variables
 from cfstream_upload.emulator.switches import Switches
+from cfstream_upload.emulator.switchtext import as_text, values_of
 from cfstream_upload.errors import URGENCY, exit_code_table
 
 FOLDER = Path(__file__).parent
@@ -121,7 +120,6 @@ def commands() -> str:
 def switches() -> str:
     """The page on what is unknown of Stream, made from the switches themselves."""
     defaults = {field.name: field.default for field in fields(Switches)}
-    kinds = get_type_hints(Switches)
     lines = [
         "# Switches of the embedded Stream",
         "",
@@ -138,8 +136,8 @@ def switches() -> str:
             "|---|---|---|---|",
         ]
         for name, meaning in explained.items():
-            default = f"`{_switch_value(defaults.pop(name))}`"
-            values = _switch_values(kinds[name])
+            default = f"`{as_text(defaults.pop(name))}`"
+            values = values_of(name)
             lines.append(
                 f"| `{name}` | {default} | {values} | {_cell(meaning).replace('``', '`')} |"
             )
@@ -161,17 +159,6 @@ def _explained(text: str) -> list[tuple[str, dict[str, str]]]:
         elif words:
             parts[-1][1][name] += " " + " ".join(words)
     return [(title, found) for title, found in parts if found]
-
-
-def _switch_value(value: object) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def _switch_values(kind: Any) -> str:  # noqa: ANN401  # an annotation
-    if get_origin(kind) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(kind))
-    words = {bool: "`true`, `false`", int: "a whole number", float: "a number", NoneType: "`none`"}
-    return ", ".join(words[one] for one in get_args(kind) or (kind,))
 
 
 def _command(page: Page) -> list[str]:

@@ -19,6 +19,7 @@ from mp4 import padded_mp4
 from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.emulator.faults import Fault, Faulty
 from cfstream_upload.emulator.model import Stream as Model
+from cfstream_upload.emulator.pages import Pages
 from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.emulator.server import running
 
@@ -153,7 +154,10 @@ def served(folder: Path, **service: Any) -> Iterator[Served]:  # noqa: ANN401  #
     model = Model(data=folder / "stream", **service)
     faulty = Faulty(model)
     ledger = Ledger(faulty, model)
-    with running(ledger) as endpoint, TcpProxy("127.0.0.1", endpoint.port) as proxy:
+    with (
+        running(ledger, pages=Pages(model)) as endpoint,
+        TcpProxy("127.0.0.1", endpoint.port) as proxy,
+    ):
         model.upload_base = f"http://127.0.0.1:{proxy.port}"
         environment = {
             "CLOUDFLARE_API_BASE_URL": endpoint.base_url,

@@ -325,7 +325,7 @@ def test_the_emulator_prints_where_it_is_and_ends_on_sigterm(tmp_path: Path) -> 
         found = json.loads("\n".join(lines))["emulator"]
         assert found["base_url"].endswith("/client/v4")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) in (0, 143, -15)
+        assert process.wait(timeout=10) == 0
 
 
 def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def nothing_owed() -> bool:
 def test_the_readme_lists_every_example() -> None:
     listed = set(re.findall(r"^\| `([^`]+)`", text_of("README.md"), re.MULTILINE))
     there = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    there |= {f"emulator/{path.name}" for path in (EXAMPLES / "emulator").glob("*.*")}
+    there |= {"emulator/Dockerfile"}
     assert listed == there - {"README.md"}
 
 

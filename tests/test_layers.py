@@ -140,6 +140,7 @@ FACES: dict[str, set[str]] = {
         "waiting",
     },
     "__main__": {"cli"},
+    "testing": {"emulator"},
 }
 
 TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
@@ -160,6 +161,7 @@ ROOMS = {
     "uvicorn": {"emulator"},
     "httptools": {"emulator"},
     "python_multipart": {"emulator"},
+    "pytest": {"testing"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}

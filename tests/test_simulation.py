@@ -51,7 +51,7 @@ def test_no_single_fault_breaks_the_promise(flow: str) -> None:
 
 @pytest.mark.timeout(400)
 def test_no_sampled_pair_of_faults_breaks_the_promise() -> None:
-    told = _run("enumeration", "--pairs", "--one-in", "50")
+    told = _run("enumeration", "--pairs", "--one-in", "100")
     assert all(f"{flow}: " in told for flow in FLOWS)
 
 

@@ -92,6 +92,7 @@ class Demonstration:
     @contextmanager
     def _stage(self, folder: Path) -> Iterator[None]:
         try:
+            from cfstream_upload.emulator.pages import Pages
             from cfstream_upload.emulator.server import running
         except ImportError as missing:
             raise ExtraMissing(
@@ -105,12 +106,13 @@ class Demonstration:
         self._stream = Stream(data=folder / "stream")
         self._watched = Watched(self._stream)
         with (
-            running(self._watched) as endpoint,
+            running(self._watched, pages=Pages(self._stream)) as endpoint,
             TcpProxy("127.0.0.1", endpoint.port) as proxy,
         ):
             self._proxy: TcpProxy = proxy
             self._stream.upload_base = f"http://127.0.0.1:{proxy.port}"
             proxy.limit_rate(RATE)
+            self._say(f"Watch it in a browser: http://127.0.0.1:{endpoint.port}/")
             with self._living_in(
                 folder,
                 {

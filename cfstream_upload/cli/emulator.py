@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfstream_upload.cli.desk import Desk, state_dir
+from cfstream_upload.cli.emulating import ServerOptions, exports, serve
 from cfstream_upload.cli.everywhere import with_everywhere
-from cfstream_upload.cli.faultoptions import FaultOptions, told
+from cfstream_upload.cli.faultoptions import FaultOptions
 from cfstream_upload.cli.groups import option
-from cfstream_upload.errors import ExtraMissing, UsageProblem
 
 if TYPE_CHECKING:
     from cfstream_upload.emulator.endpoint import Endpoint
@@ -25,68 +25,38 @@ def add_to(app: typer.Typer) -> None:
 
 def emulator(
     desk: Desk,
+    options: ServerOptions,
     faults: FaultOptions,
-    port: Annotated[
-        int | None,
-        option("--port", metavar="N", help="The port to listen on [any].", min=0, max=65535),
-    ] = None,
     stop: Annotated[
         bool, option("--stop", help="End the one that --local started.", env=False)
     ] = False,
 ) -> int:
-    """Run the embedded Stream as a server, until Ctrl-C.
+    """Run the embedded Stream as a server, until Ctrl-C or SIGTERM.
 
     Examples:
 
         cfupload emulator --port 8787
 
+        cfupload emulator --data ./stream --seed 1
+
         cfupload emulator --fault 'PATCH 3 cut=1MB'
 
         cfupload emulator --stop
     """
-    from cfstream_upload.emulator import detached
-
     if stop:
+        from cfstream_upload.emulator import detached
+
         ended = detached.stop(state_dir() / "local")
         if not _told(desk, None):
             desk.console.line("Stopped." if ended else "No embedded Stream was running.")
         return 0
-    return _serve(desk, port or 0, faults)
+    return serve(desk, options, faults, lambda endpoint: _tell(desk, endpoint))
 
 
-def _serve(desk: Desk, port: int, faults: FaultOptions) -> int:
-    wanted = faults.script()
-    try:
-        from cfstream_upload.emulator import server
-    except ImportError as missing:
-        raise ExtraMissing(
-            f"The embedded Stream needs the extra 'emulator' ({missing.name} is missing)",
-            "Run: pip install 'cfstream-upload[emulator]'",
-        ) from None
-    from cfstream_upload.emulator.model import Stream
-    from cfstream_upload.emulator.stage import Stage
-
-    try:
-        listener = server.listen(port)
-    except OSError as error:
-        raise UsageProblem(
-            f"Port {port} cannot be used ({error.strerror})", "Choose another, or none at all."
-        ) from None
-    served = Stage(
-        Stream(),
-        listener,
-        faults=wanted,
-        token_listener=server.listen_beside(listener),
-        on_strike=lambda strike: desk.console.say(told(strike)),
-    )
-    endpoint = served.endpoint
+def _tell(desk: Desk, endpoint: Endpoint) -> None:
     if not _told(desk, endpoint):
-        desk.console.line(f"export CLOUDFLARE_API_BASE_URL={endpoint.base_url}")
-        desk.console.line(f"export CLOUDFLARE_ACCOUNT_ID={endpoint.account}")
-        desk.console.line(f"export CLOUDFLARE_API_TOKEN={endpoint.token}")
-    desk.console.warning("the embedded Stream keeps videos in memory until it ends: Ctrl-C")
-    served.serve()
-    return 0
+        for line in exports(endpoint):
+            desk.console.line(line)
 
 
 def _told(desk: Desk, endpoint: Endpoint | None) -> bool:

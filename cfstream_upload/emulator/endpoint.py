@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 # Beside Stream's own paths; it tells our emulator from a stranger on the same port.
 IDENTITY_PATH = "/emulator"
+# Answers 200 to anybody as soon as requests are taken: for health checks.
+READY_PATH = "/emulator/ready"
 
 
 class ExtraMissing(Exception):
@@ -14,6 +16,15 @@ class ExtraMissing(Exception):
 
 class DidNotStart(Exception):
     """An emulator process did not answer in time; the text ends with its log's last line."""
+
+
+class DataFolderUnusable(Exception):
+    """A folder cannot be an emulator's: ``message`` says why, ``hint`` what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -28,3 +39,13 @@ class Endpoint:
     token: str = field(repr=False)
     pid: int
     port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that clients read: ours, and those of Cloudflare's own SDKs."""
+        return {
+            "CLOUDFLARE_API_BASE_URL": self.base_url,
+            "CLOUDFLARE_BASE_URL": self.base_url,
+            "CLOUDFLARE_ACCOUNT_ID": self.account,
+            "CLOUDFLARE_API_TOKEN": self.token,
+        }

@@ -62,6 +62,13 @@ def not_found() -> Refused:
     return Refused(failure(404, NOT_FOUND, "Not Found", "Not Found"))
 
 
+def out_of_order() -> Reply:
+    """Answer 500, as a page: what fails inside Stream is told by the edge, in no envelope."""
+    words = "500 Internal Server Error"
+    page = f"<html><head><title>{words}</title></head><body><h1>{words}</h1></body></html>"
+    return Reply(500, {"content-type": "text/html; charset=UTF-8"}, page.encode())
+
+
 def no_route(path: str) -> Refused:
     """Refuse a path that leads nowhere: 404, code 7003."""
     detail = f"Could not route to {path}, perhaps your object identifier is invalid?"

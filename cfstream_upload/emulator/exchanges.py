@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from .envelopes import BAD_REQUEST, Refused, failure
-from .exchange import Exchange, Reply
+from .envelopes import BAD_REQUEST, Refused, failure, out_of_order
+from .exchange import Answered, Exchange, Reply
 
 LARGEST_DOCUMENT = 1 << 20
 
@@ -35,7 +36,10 @@ class Collecting:
 
 
 class Signed:
-    """Holds the service's lock, never across blocks, and adds what every reply carries."""
+    """Holds the service's lock, never across blocks, and adds what every reply carries.
+
+    A disk that fails, or is full, ends the exchange with 500; what was acknowledged stays.
+    """
 
     def __init__(
         self, lock: threading.Lock, inner: Exchange, headers: Callable[[], dict[str, str]]
@@ -47,7 +51,11 @@ class Signed:
     def write(self, block: bytes) -> None:
         """Pass the block on."""
         with self._lock:
-            self._inner.write(block)
+            try:
+                self._inner.write(block)
+            except OSError:
+                self._cut()
+                self._inner = Answered(out_of_order())
 
     def finish(self) -> Reply:
         """Give the answer, a refusal too."""
@@ -56,9 +64,16 @@ class Signed:
                 reply = self._inner.finish()
             except Refused as refused:
                 reply = refused.reply
+            except OSError:
+                self._cut()
+                reply = out_of_order()
             return replace(reply, headers={**reply.headers, **self._headers()})
 
     def cut(self) -> None:
         """Pass it on."""
         with self._lock:
+            self._cut()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):
             self._inner.cut()

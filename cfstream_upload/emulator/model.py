@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from . import creation
 from .access import Access, Validity
+from .bell import Bell, Ringing
 from .editing import read_edit
 from .envelopes import Refused, failure, no_route, not_found, success
 from .exchange import Answered, Exchange, Reply, Request, converse
@@ -28,6 +30,8 @@ from .switches import Switches
 from .timestamps import http_date
 from .uploads import VERSION, Uploads
 from .videos import Pace, Video
+
+T = TypeVar("T")
 
 
 class Stream:
@@ -65,6 +69,7 @@ class Stream:
         self.switches = switches or Switches()
         self.upload_base = upload_base
         self.token_upload_base: str | None = None
+        self.bell = Bell()
         self._access = Access(
             self.account, self.token, read_only_token, self.switches, validity or Validity()
         )
@@ -96,7 +101,8 @@ class Stream:
                 inner = self._begin(request, route)
             except Refused as refused:
                 inner = Answered(refused.reply)
-        return Signed(self._lock, inner, lambda: self._common_headers(route))
+        signed = Signed(self._lock, inner, lambda: self._common_headers(route))
+        return Ringing(signed, self.bell)
 
     @property
     def minutes_limit(self) -> int:
@@ -124,6 +130,21 @@ class Stream:
         """Let the encoding of a video end in ``error``, with ``reason`` as its code."""
         with self._lock:
             self._library.change(uid, {"reason": reason})
+        self.bell.ring()
+
+    def remove(self, uid: str) -> bool:
+        """Delete a video as the Video API does; False when there is none."""
+        with self._lock:
+            existed = self._library.find(uid) is not None
+            if existed:
+                self._delete(uid)
+        self.bell.ring()
+        return existed
+
+    def with_account(self, work: Callable[[Library, Uploads], T]) -> T:
+        """Do something with the videos themselves, while no request is looked at."""
+        with self._lock:
+            return work(self._library, self._uploads)
 
     def _begin(self, request: Request, route: Route) -> Exchange:
         by_token = route.kind == "upload" and route.account is not None

@@ -1,4 +1,4 @@
-"""A service behind HTTP/1.1 on 127.0.0.1, for any client of Stream."""
+"""A service behind HTTP/1.1, on 127.0.0.1 unless told otherwise, for any client of Stream."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .endpoint import IDENTITY_PATH, Endpoint
+from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
+from .model import Stream
+from .pages import Pages
 from .protocol import CONNECTION, Protocol
 from .routes import API
+from .shutdown import Uvicorn
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
@@ -35,9 +38,10 @@ Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 class Server:
     """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
 
-    ``beside`` are asked first; what they answer with None is the service's.
-    Uploads that need the token are taken on the port of ``token_listener`` and nowhere else, as
-    Cloudflare has another host for them; without one, where everything is.
+    ``beside`` are asked first; what they answer with None is the service's. A service that is the
+    model itself has ``pages`` without being asked. Uploads that need the token are taken on the
+    port of ``token_listener`` and nowhere else, as Cloudflare has another host for them; without
+    one, where everything is.
     """
 
     def __init__(
@@ -46,19 +50,22 @@ class Server:
         listener: socket.socket,
         idle: float | None = None,
         beside: Sequence[Beside] = (),
+        pages: Pages | None = None,
         token_listener: socket.socket | None = None,
     ) -> None:
         self._service = service
         self._listener = listener
         self._token_listener = token_listener
         # Asked for now: once it is closed a socket no longer knows its port.
-        self._port = _port(listener)
+        self._public: tuple[str, int] = listener.getsockname()[:2]
         self._token_port = None if token_listener is None else _port(token_listener)
-        self._beside = beside
+        if pages is None and isinstance(service, Stream):
+            pages = Pages(service)
+        self._beside = [*beside, *([] if pages is None else [pages.answer])]
         self._idle = idle
         self._under_way = 0
         self._last_used = time.monotonic()
-        self._uvicorn = uvicorn.Server(
+        self._uvicorn = Uvicorn(
             uvicorn.Config(
                 self._app,
                 http=Protocol,
@@ -72,15 +79,16 @@ class Server:
                 date_header=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=1,
-            )
+                timeout_graceful_shutdown=2,
+            ),
+            pages,
         )
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it can be reached."""
-        port = self._port
-        base_url = f"http://{HOST}:{port}{API}"
+        """Where it can be reached from this machine."""
+        host, port = self._public
+        base_url = f"http://{_reachable(host)}:{port}{API}"
         return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
 
     def start_aside(self) -> tuple[socket.socket, int]:
@@ -154,6 +162,8 @@ class Server:
         response: Response | None
         if http.scope["path"] == IDENTITY_PATH:
             response = self._identity(http.headers.get("authorization", ""))
+        elif http.scope["path"] == READY_PATH:
+            response = Response("ready\n", media_type="text/plain")
         elif (response := await self._answered_beside(http)) is None:
             reply = await self._converse(http)
             if reply is None:
@@ -193,21 +203,27 @@ class Server:
 
     def _identity(self, authorization: str) -> Response:
         """Prove to a client that knows the token who this is, unless the end has begun."""
-        known = secrets.compare_digest(authorization, f"Bearer {self._service.token}")
+        bearer = f"Bearer {self._service.token}"
+        known = secrets.compare_digest(authorization.encode(), bearer.encode())
         if not known or self._uvicorn.should_exit:
             return Response(status_code=503 if known else 401)
         text = json.dumps({"account": self._service.account, "pid": os.getpid()})
         return Response(text, media_type="application/json")
 
 
-def listen(port: int = 0, *, or_another: bool = False) -> socket.socket:
+def listen(port: int = 0, *, host: str = HOST, or_another: bool = False) -> socket.socket:
     """Listen on a port (0: any free one); ``or_another`` takes a free one when it is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((HOST, port))
+        listener = socket.create_server((host, port), family=family)
     except OSError:
         if not or_another:
             raise
-        return socket.create_server((HOST, 0))
+        listener = socket.create_server((host, 0), family=family)
+    # Connections inherit it; asyncio sets it only where the protocol was named. Without it each
+    # reply with a body waits 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def listen_beside(listener: socket.socket) -> socket.socket:
@@ -218,18 +234,22 @@ def listen_beside(listener: socket.socket) -> socket.socket:
     host, port = listener.getsockname()[:2]
     for wanted in (port + 1, 0):
         with contextlib.suppress(OSError, OverflowError):
-            return socket.create_server((host, wanted), family=listener.family)
+            return listen(wanted, host=host)
     raise OSError(f"no free port on {host}")
 
 
 @contextlib.contextmanager
 def running(
-    service: Service, port: int = 0, *, with_token_port: bool = False
+    service: Service,
+    port: int = 0,
+    pages: Pages | None = None,
+    *,
+    with_token_port: bool = False,
 ) -> Iterator[Endpoint]:
-    """Serve from a thread of this process until the block ends."""
+    """Serve from a thread of this process until the block ends; ``pages`` as `Server` has them."""
     listener = listen(port)
     token_listener = listen_beside(listener) if with_token_port else None
-    server = Server(service, listener, token_listener=token_listener)
+    server = Server(service, listener, pages=pages, token_listener=token_listener)
     endpoint = server.endpoint
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -238,6 +258,13 @@ def running(
     finally:
         server.stop()
         thread.join()
+
+
+def _reachable(host: str) -> str:
+    """Give an address to connect to for one that was listened on."""
+    everywhere = {"0.0.0.0": HOST, "::": "::1"}
+    host = everywhere.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _head(http: HttpRequest, token_port: int | None) -> Request:

@@ -15,6 +15,8 @@ from .exchange import Service
 from .faults import Faulty, Standing, Strike, parse_fault
 from .gate import LOOPBACK
 from .harming import HarmingProxy
+from .model import Stream
+from .pages import Pages
 from .requestlog import RequestLog
 from .server import Server, listen
 
@@ -42,8 +44,9 @@ class Stage:
         self.log = RequestLog()
         self.faulty = Faulty(service, log=self.log, on_strike=on_strike)
         control = Control(self.faulty, self.log, self.add, hosts)
+        pages = Pages(service, control=True, hosts=hosts) if isinstance(service, Stream) else None
         self.server = Server(
-            self.faulty, listener, idle, [control.answer], token_listener=token_listener
+            self.faulty, listener, idle, [control.answer], pages, token_listener=token_listener
         )
         self._proxy: HarmingProxy | None = None
         self._one_at_a_time = asyncio.Lock()

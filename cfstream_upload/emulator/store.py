@@ -1,7 +1,8 @@
 """Where videos are kept: a folder that outlives the process, or memory for tests.
 
 Bytes are written before the record that acknowledges them, and a record replaces the one before
-in a single rename, so a process killed anywhere loses no acknowledged byte.
+in a single rename, so a process killed anywhere loses no acknowledged byte. Nothing is synced: a
+power cut may lose the last seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .containers import LOOK
+from .endpoint import DataFolderUnusable
 from .routes import is_hex32
 from .videos import Video
 
@@ -23,6 +25,10 @@ BLOCK = 262_144
 
 class Media(Protocol):
     """The bytes of one video, as far as they have come."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds them; None where only their digest is kept."""
 
     @property
     def length(self) -> int:
@@ -70,18 +76,27 @@ class DiskStore:
     def load(self) -> list[Video]:
         """Give every video that was saved, the oldest first."""
         records = (path / "record.json" for path in self._folder.iterdir() if is_hex32(path.name))
-        videos = [Video(**json.loads(path.read_text())) for path in records if path.exists()]
+        videos = [_read(path) for path in records if path.exists()]
+        for video in videos:
+            if video.deleted is not None:
+                self.drop_media(video.uid)
         return sorted(videos, key=lambda video: video.created)
 
     def save(self, video: Video) -> None:
         """Keep this record in place of the one before."""
         folder = self._folder / video.uid
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            (folder / "media").touch(mode=0o600)
-        fresh = folder / "record.new"
-        fresh.write_text(json.dumps(asdict(video)))
-        fresh.replace(folder / "record.json")
+        is_new = not folder.exists()
+        try:
+            if is_new:
+                folder.mkdir(mode=0o700)
+                (folder / "media").touch(mode=0o600)
+            fresh = folder / "record.new"
+            fresh.write_text(json.dumps(asdict(video)))
+            fresh.replace(folder / "record.json")
+        except OSError:
+            if is_new:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def media(self, uid: str) -> DiskMedia:
         """Give the bytes of a video that was saved."""
@@ -96,11 +111,25 @@ class DiskStore:
         shutil.rmtree(self._folder / uid)
 
 
+def _read(path: Path) -> Video:
+    try:
+        return Video(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise DataFolderUnusable(
+            f"The record {path} cannot be read", "Delete the folder that it is in."
+        ) from None
+
+
 class DiskMedia:
     """A file, opened anew for each block so that no descriptor outlives a cut connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file that holds them."""
+        return self._path
 
     @property
     def length(self) -> int:
@@ -162,6 +191,8 @@ class MemoryMedia:
 
     Only there can bytes be given back: `settle` is called with no other length.
     """
+
+    path: Path | None = None
 
     def __init__(self) -> None:
         self.length = 0

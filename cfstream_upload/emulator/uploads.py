@@ -104,6 +104,11 @@ class Uploads:
             reason = "ERR_DURATION_TOO_SHORT"
         return {"reason": reason, **asdict(found)}
 
+    def reached(self, uid: str) -> int | None:
+        """Give how far the PATCH under way has come; None when there is none."""
+        receiving = self._under_way.get(uid)
+        return None if receiving is None else receiving.reached
+
     def end(self, receiving: Receiving, *, kept: int) -> Video:
         """End a PATCH of which ``kept`` bytes stay."""
         del self._under_way[receiving.uid]
@@ -194,6 +199,10 @@ class Uploads:
         declared = digits(headers.get("content-length"))
         if declared is not None:
             self.check_chunk(video, declared)
+        media = self._library.media(video.uid)
+        if media.length > video.offset:
+            # The disk was full when the body before ended: its bytes could not be acknowledged.
+            media.settle(video.offset)
         self._under_way[video.uid] = Receiving(self, self._library, video, declared)
         return self._under_way[video.uid]
 
@@ -233,6 +242,11 @@ class Receiving:
         self._room = min(video.length - video.offset, LARGEST_CHUNK)
         self._received = 0
         self._media = library.media(video.uid)
+
+    @property
+    def reached(self) -> int:
+        """Where the upload stands with what has come, acknowledged or not."""
+        return self.start + min(self._received, self._room)
 
     def write(self, block: bytes) -> None:
         """Store the next bytes; what exceeds the upload or a chunk is counted, not stored."""

@@ -66,6 +66,16 @@ def test_headers_are_lower_case_and_there_is_one_date_and_no_server(
     assert received.endswith(b"\r\n\r\n")
 
 
+def test_a_reply_with_a_body_does_not_wait_for_an_acknowledgement() -> None:
+    # Headers and body are sent apart: with Nagle's algorithm the body comes 40 ms later.
+    with (
+        listen() as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def stored(real_time: Stream, client: Driver, uid: str, offset: int) -> bool:
     """Wait until the server has noticed that a connection broke."""
     deadline = time.monotonic() + 5

@@ -78,10 +78,13 @@ TIMES: dict[str, tuple[float, ...]] = {
     "list_lag": (0.0, 0.0, 3.0, 20.0),
     "false_404s": (0, 0, 1, 2, 3),
 }
-# What no story throws, and why: a client can do nothing about a smaller quota of calls, and the
-# last three are about sizes and windows that these uploads do not reach.
+# What no story throws, and why: a client can do nothing about a smaller quota of calls, the next
+# four are about sizes and windows that these uploads do not reach, the others about forms, which
+# the client never sends, and a queue that is never full here.
 LEFT_OUT = {
     "uploads_count_to_limit", "expiry_cap", "tus_reservation", "meta_limit", "default_expiry",
+    "form_used", "form_after_cut", "form_not_post", "form_too_large", "form_expiry_cap",
+    "form_name", "queue_full_code", "queue_full_wait",
 }  # fmt: skip
 
 METHODS = ("request", "request", "POST", "PATCH", "HEAD", "GET", "DELETE")

@@ -1,0 +1,1 @@
+"""Questions to the real Cloudflare Stream; see docs/live.md."""
