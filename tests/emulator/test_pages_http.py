@@ -296,7 +296,7 @@ def test_an_account_of_thousands_is_shown_as_its_pending_and_its_newest_videos(
 ) -> None:
     from cfstream_upload.emulator.overview import LARGEST, overview
 
-    model = Stream(now=Clock())
+    model = Stream(now=Clock(), queue_limit=10**6)
     driver = in_process(model)
     old = driver.create(10)
     newest = [driver.sent(10).uid for _ in range(LARGEST + 20)]
