@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import canary
 import pytest
 from judging import complaints
 from served import Ended, Served, served
@@ -28,10 +29,11 @@ _MADE: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Work in memory where the system has such a folder.
+    """Look for secrets everywhere; work in memory where the system has such a folder.
 
     The journal syncs each commit; on a slow disk the thousands of runs here would wait for it.
     """
+    config.pluginmanager.register(canary, "canary")
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
         folder = tempfile.mkdtemp(prefix="cfupload-tests-", dir=MEMORY)
         _MADE.append(folder)
