@@ -92,9 +92,14 @@ def test_a_secret_fails_the_test_that_shows_it_wherever_it_is(tmp_path: Path) ->
     ended = subprocess.run(
         [
             *(sys.executable, "-P", "-m", "pytest", "-p", "canary", "-p", "no:cacheprovider"),
-            *("-rA", "-n0", "--tb=short", "--basetemp", str(tmp_path / "base"), str(inner)),
+            *("-rA", "--tb=short", "--basetemp", str(tmp_path / "base"), str(inner)),
         ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "200"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "COLUMNS": "200",
+        },
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     named = re.findall(r"^(PASSED|FAILED) \S+::(test_\w+)", ended.stdout, re.MULTILINE)
