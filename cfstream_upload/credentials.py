@@ -24,6 +24,7 @@ _PROXY = re.compile(r"[!-~]+\Z")
 _CLOUDFLARE_SECRETS = {
     "CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_KEY",
 }  # fmt: skip
+_PROXIES = ("CFUPLOAD_PROXY", "https_proxy", "HTTPS_PROXY")
 
 
 class Secret:
@@ -180,6 +181,18 @@ def without_password(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
     _, at, host = rest.rpartition("@")
     return f"{scheme}{separator}***@{host}" if at else url
+
+
+def secrets_of(environ: Mapping[str, str]) -> list[str]:
+    """The secrets that stand in the environment, whether this run uses them or not."""
+    from urllib.parse import unquote
+
+    found = [environ.get(name, "") for name in sorted(_CLOUDFLARE_SECRETS)]
+    for name in _PROXIES:
+        userinfo = environ.get(name, "").rpartition("://")[2].rpartition("@")[0]
+        password = userinfo.partition(":")[2]
+        found += [password, unquote(password)]
+    return [secret for secret in found if secret]
 
 
 def goes_direct(base: str, exceptions: str, origin: str) -> bool:

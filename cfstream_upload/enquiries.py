@@ -72,5 +72,5 @@ class Enquiry:
             reason = error.reason if isinstance(error, NotSent | Lost) else ""
             words = str(error)
         else:
-            answer = decipher(reply.status, reply.headers, reply.body)
+            answer = decipher(reply.status, reply.headers, reply.body, reply.redact)
         return Heard(answer, time.monotonic() - started, time.time(), reason, words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -63,12 +63,20 @@ class Answer:
         return Trouble(message, self.retry_after, cut=self.status == 408, date=self.date)
 
 
-def decipher(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """What a reply of the API means. Never raises; a body that is no envelope says nothing."""
+def decipher(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    redact: Callable[[str], str] = str,
+) -> Answer:
+    """What a reply of the API means. Never raises; a body that is no envelope says nothing.
+
+    ``redact`` takes secrets out of the server's words, which end in messages and in the journal.
+    """
     document = _json(body)
     envelope = isinstance(document, dict) and isinstance(document.get("success"), bool)
     fields = document if isinstance(document, dict) and envelope else {}
-    code, text = _words(fields)
+    code, text = _words(fields, redact)
     return Answer(
         status=status,
         envelope=envelope,
@@ -88,7 +96,7 @@ def _json(body: bytes) -> object:
         return None
 
 
-def _words(fields: dict[str, Any]) -> tuple[int | None, str]:
+def _words(fields: dict[str, Any], redact: Callable[[str], str]) -> tuple[int | None, str]:
     code: int | None = None
     texts: list[str] = []
     for name in ("errors", "messages"):
@@ -100,7 +108,8 @@ def _words(fields: dict[str, Any]) -> tuple[int | None, str]:
                 code = item["code"]
             text = item.get("message")
             if isinstance(text, str) and text and text not in texts:
-                texts.append(text[:300])
+                # Redacted first: half a secret would no longer be found.
+                texts.append(redact(text)[:300])
     return code, "; ".join(texts[:4])
 
 

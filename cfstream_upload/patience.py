@@ -78,7 +78,15 @@ class Patience:
 class Watch:
     """One request's clock, and what the sockets have learned about that request."""
 
-    def __init__(self, patience: Patience, *, host: str, secure: bool, proxied: bool) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        *,
+        host: str,
+        secure: bool,
+        proxied: bool,
+        bodiless: bool = False,
+    ) -> None:
         self._patience = patience
         self._started = time.monotonic()
         self._connect_by: float | None = None
@@ -86,6 +94,7 @@ class Watch:
         self.host = host
         self.secure = secure
         self.proxied = proxied
+        self.bodiless = bodiless
         self.sent = False
         self.peer_closed = False
 

@@ -17,8 +17,9 @@ MASK = "***"
 
 _SHOWN_UNPRINTABLE = {"Zs", "Co"}  # macOS puts U+202F, a narrow space, into names of recordings
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show as nothing
-_SHORTEST_SECRET = 4  # shorter ones occur in honest text everywhere
-_SHORTEST_IN_BASE64 = 6
+_SHORTEST_SECRET = 6  # shorter ones occur in honest text everywhere
+_SHORTEST_PATH = 12
+_MOST_URLS = 16  # as many as may be under way; more would slow each line
 
 
 def safe(text: str, limit: int = 300) -> str:
@@ -67,14 +68,16 @@ class Redactor:
     """Replaces known secrets by ``***``: plain, in base64, percent-encoded and in hex.
 
     Base64 is found also where a secret is only a part of what was encoded, as a proxy's password
-    is. Secrets below four characters are left alone: they would blot out honest text.
+    is. Secrets below six characters are left alone: they would blot out honest text. Threads may
+    share it.
     """
 
-    __slots__ = ("_forms", "_pattern")
+    __slots__ = ("_forms", "_pattern", "_urls")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
+        self._urls: dict[str, tuple[str, ...]] = {}
         for secret in secrets:
             self.add(secret)
 
@@ -90,9 +93,34 @@ class Redactor:
         self._forms = forms
         self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
 
+    def add_url(self, url: str) -> None:
+        """Know an upload URL: what follows its host is the key. The newest 16 are known."""
+        if url in self._urls:
+            return
+        address = url.partition("://")[2]
+        whole = "/" + address.partition("/")[2]
+        if whole.partition("?")[0].count("/") == 1:
+            # Links to the video itself may end in such a path: the host belongs to the key.
+            whole = address
+        if len(whole) < _SHORTEST_PATH:
+            return
+        forms = {whole, *_forms(whole.partition("?")[0])}
+        # No pattern: each new file of a batch would have to compile it anew.
+        self._urls[url] = tuple(sorted(forms, key=len, reverse=True))
+        for old in list(self._urls)[:-_MOST_URLS]:
+            self._urls.pop(old, None)
+
     def __call__(self, text: str) -> str:
         """``text`` without any known secret."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        if self._pattern is not None:
+            text = self._pattern.sub(MASK, text)
+        if len(text) < _SHORTEST_PATH:
+            return text
+        for forms in list(self._urls.values()):
+            for form in forms:
+                if form in text:
+                    text = text.replace(form, MASK)
+        return text
 
 
 def _forms(secret: str) -> set[str]:
@@ -101,9 +129,8 @@ def _forms(secret: str) -> set[str]:
     percent = "".join(f"%{byte:02X}" for byte in raw)
     forms = {secret, quoted, _lower_escapes(quoted), percent, percent.lower()}
     forms |= {raw.hex(), raw.hex().upper()}
-    if len(raw) >= _SHORTEST_IN_BASE64:
-        for text in _base64_forms(raw):
-            forms |= {text, text.replace("+", "-").replace("/", "_")}
+    for text in _base64_forms(raw):
+        forms |= {text, text.replace("+", "-").replace("/", "_")}
     return forms
 
 

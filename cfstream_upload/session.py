@@ -18,6 +18,7 @@ from cfstream_upload.errors import Busy, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.lock import Lock, hold, key_of
+from cfstream_upload.safetext import Redactor
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.transfer import Room
@@ -32,8 +33,8 @@ def _silent(_: events.Event) -> None:
 class Session:
     """What every command works with; the journal is opened by the first that needs it.
 
-    ``stall`` and ``connect_timeout`` are seconds, ``throttle`` limits all uploads together. Close
-    it, or use it in a ``with``.
+    ``stall`` and ``connect_timeout`` are seconds, ``throttle`` limits all uploads together,
+    ``redactor`` learns the secrets that are used. Close it, or use it in a ``with``.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Session:
     stall: float = 60.0
     connect_timeout: float = 10.0
     throttle: Throttle | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     looked_at: float | None = field(default=None, init=False)
     """When this run last looked for the account's watched markers."""
 
@@ -56,6 +58,7 @@ class Session:
             ca_cert=settings.ca_cert,
             proxy=settings.proxy.reveal() if settings.proxy else None,
             connect_timeout=self.connect_timeout,
+            redactor=self.redactor,
         )
 
     @cached_property

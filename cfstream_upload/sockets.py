@@ -100,15 +100,19 @@ class _Stream(httpcore.NetworkStream):
         """Up to ``max_bytes``; empty when the peer has closed its side."""
         watch = self._sockets.watch
         watch.replying()
-        if self._early:
-            data = bytes(self._early[:max_bytes])
-            del self._early[:max_bytes]
-            return data
-        try:
-            data = self._until_done(lambda: self._sock.recv(max_bytes))
-        except (OSError, ValueError):
-            raise httpcore.ReadError from None
-        watch.peer_closed = not data
+        if not self._early:
+            try:
+                self._early += self._until_done(lambda: self._sock.recv(max_bytes))
+            except (OSError, ValueError):
+                raise httpcore.ReadError from None
+            watch.peer_closed = not self._early
+        count = max_bytes
+        if watch.bodiless and (blank := self._early.find(b"\r\n\r\n")) >= 0:
+            # A body that should not be there would be taken for the next reply: it is left here,
+            # and a connection with something left is not used again.
+            count = min(count, blank + 4)
+        data = bytes(self._early[:count])
+        del self._early[:count]
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -164,6 +168,7 @@ class _Stream(httpcore.NetworkStream):
             try:
                 # An idle connection that has something to say is closed or out of step.
                 unread = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+                unread = unread or bool(self._early)
                 return unread or _ready(self._sock, selectors.EVENT_READ, 0) != 0
             except (OSError, ValueError):
                 return True

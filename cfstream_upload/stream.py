@@ -37,6 +37,7 @@ from cfstream_upload.wire import NotSent as NoConnection
 
 PAGE = 1000
 LIST_BYTES = 64 * 1024 * 1024
+MOST_PAGES = 1000
 _NOT_PROOF = {408, 409, 425, 429}
 
 
@@ -141,7 +142,7 @@ class Stream:
             moment = datetime.fromtimestamp(since - 3600, UTC)
             query["start"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         seen: set[str] = set()
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._page(query, patience())
             if not isinstance(page, Page):
                 yield page
@@ -154,9 +155,9 @@ class Stream:
             times = sorted({video.created for video in page.videos})
             bound = times[-2 if len(times) > 1 and fresh else -1] if times else None
             if bound is None or (not fresh and bound == query.get("start")):
-                yield Trouble("the list cannot be read to its end")
-                return
+                break
             query["start"] = bound
+        yield Trouble("the list cannot be read to its end")
 
     def _page(self, query: Mapping[str, str], patience: Patience) -> Page | Trouble | Denied:
         answer = self._ask("GET", f"?{urlencode(query)}", patience, max_body=LIST_BYTES)
@@ -204,7 +205,7 @@ class Stream:
         return self._deciphered(reply)
 
     def _deciphered(self, reply: Reply) -> Answer:
-        answer = decipher(reply.status, reply.headers, reply.body)
+        answer = decipher(reply.status, reply.headers, reply.body, reply.redact)
         self.date = answer.date or self.date
         return answer
 

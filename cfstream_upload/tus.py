@@ -242,7 +242,7 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
         return int(text)
 
     def _meaning(self, method: str, reply: Reply) -> Outcome:
-        answer = decipher(reply.status, reply.headers, reply.body)
+        answer = decipher(reply.status, reply.headers, reply.body, reply.redact)
         status = reply.status
         if status in (401, 403, 404, 410):
             return UrlDead(status)

@@ -16,7 +16,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,7 @@ from .addresses import (
 )
 from .lean import without
 from .patience import Cancelled, Lost, NotSent, Patience, UnacceptableUrl, Watch, WireError
+from .safetext import Redactor
 from .sockets import Sockets
 
 with without("httpx._main"):
@@ -54,12 +55,13 @@ __all__ = [
 ]
 
 MAX_BODY = 1024 * 1024
-"""Bytes of a reply's body that are read, unless the caller asks for more."""
+"""Bytes of a reply's body that are read, unless the caller asks for more of a 2xx."""
 
 _KEEP_ALIVE = 20.0  # seconds an idle connection is kept: well below what servers and routers do
 _HIDDEN_STEP = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+_OF_UPLOADS = frozenset({"HEAD", "PATCH"})  # sent to upload URLs alone
 _OURS = frozenset(
     {"authorization", "proxy-authorization", "x-auth-key", "x-auth-email", "cookie", "host"}
     | {"connection", "transfer-encoding", "accept-encoding", "expect"}
@@ -81,12 +83,14 @@ class Reply:
     """A whole reply, whatever its status; redirects are replies like any other.
 
     ``headers`` have lower-case names; one that came several times is joined by ``", "``, so that
-    a strict reader of numbers refuses it. ``body`` ends at the request's ``max_body``.
+    a strict reader of numbers refuses it. ``body`` ends at the request's ``max_body``. ``redact``
+    takes out of its texts what the server knows and nobody else may read: token and upload URLs.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    redact: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
 class Wire:
@@ -96,6 +100,7 @@ class Wire:
     certificates (else: the system's and certifi's). ``proxy`` is an ``http://`` URL, with user
     and password if it wants them; loopback http never goes through it. ``connect_timeout``
     covers name, TCP, proxy and TLS, in seconds. ``transport`` takes the place of all sockets.
+    ``redactor`` is told every secret that is used here.
     """
 
     def __init__(
@@ -107,12 +112,17 @@ class Wire:
         proxy: str | None = None,
         connect_timeout: float = 10.0,
         transport: httpx.BaseTransport | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._api = httpx.URL(acceptable_api_base(api_base))
         self._token = token
+        self._redactor = redactor or Redactor()
+        self._redactor.add(token or "")
         self._proxied = proxy is not None
         self._sockets = Sockets(connect_timeout)
-        self._transport = transport or _Pools(self._sockets, ca_cert, proxy)
+        address = None if proxy is None else _proxy_url(proxy)
+        self._redactor.add(address.password if address else "")
+        self._transport = transport or _Pools(self._sockets, ca_cert, address)
 
     def __enter__(self) -> Self:
         return self
@@ -146,17 +156,25 @@ class Wire:
         `Cancelled`, and ValueError for a header that only `Wire` may set or nobody may send.
         After anything but a whole reply to a whole request the connection is closed.
         """
-        target = self._permitted(url)
+        target = self._permitted(url, method)
+        if not self._below_api(target):
+            self._redactor.add_url(str(target))
         fields = self._fields(method, target, headers, body)
         blocks = _Blocks(() if body is None else body, int(fields.get("content-length", "0")))
         request = httpx.Request(method, target, headers=fields, stream=blocks)
         secure = target.scheme == "https"
-        watch = Watch(patience, host=target.host, secure=secure, proxied=secure and self._proxied)
+        watch = Watch(
+            patience,
+            host=target.host,
+            secure=secure,
+            proxied=secure and self._proxied,
+            bodiless=method == "HEAD",
+        )
         watch.slice(time.monotonic())
         with self._sockets.watched(watch):
             try:
                 with contextlib.closing(self._transport.handle_request(request)) as response:
-                    return _reply(response, max_body, watch)
+                    return _reply(response, max_body, watch, self._redactor)
             except _FOREIGN as trouble:
                 if trouble is blocks.trouble:
                     raise
@@ -164,9 +182,10 @@ class Wire:
         # Raised out here, the foreign exception and its text are not even in the context.
         raise error
 
-    def _permitted(self, text: str) -> httpx.URL:
+    def _permitted(self, text: str, method: str) -> httpx.URL:
         url = parsed(text)
-        if origin(url) != origin(self._api):
+        # A journal that somebody wrote into must not aim these, with the token, at the API.
+        if method in _OF_UPLOADS or origin(url) != origin(self._api):
             return httpx.URL(acceptable_upload_url(text, str(self._api)))
         if _HIDDEN_STEP.search(url.raw_path.partition(b"?")[0].decode("ascii")):
             raise UnacceptableUrl(f"{url.host}: the path hides its steps")
@@ -200,10 +219,10 @@ class Wire:
 class _Pools(httpx.BaseTransport):
     """httpcore's pools: one for https, perhaps through the proxy, one for http on loopback."""
 
-    def __init__(self, sockets: Sockets, ca_cert: Path | None, proxy: str | None) -> None:
+    def __init__(self, sockets: Sockets, ca_cert: Path | None, proxy: httpx.URL | None) -> None:
         self._sockets = sockets
         self._ca_cert = ca_cert
-        self._proxy = None if proxy is None else _proxy_url(proxy)
+        self._proxy = proxy
         self._lock = threading.Lock()
         self._pools: dict[str, httpcore.ConnectionPool] = {}
 
@@ -323,10 +342,16 @@ def _tls_context(ca_cert: Path | None) -> ssl.SSLContext:
     except OSError:
         raise NotSent("certificate", "the file of trusted certificates cannot be read") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python writes the keys of every connection to the file that SSLKEYLOGFILE names.
+    context.keylog_filename = None  # type: ignore[assignment]  # a path, say the stubs
     return context
 
 
-def _reply(response: httpx.Response, max_body: int, watch: Watch) -> Reply:
+def _reply(
+    response: httpx.Response, max_body: int, watch: Watch, redact: Callable[[str], str]
+) -> Reply:
+    if not 200 <= response.status_code < 300:
+        max_body = min(max_body, MAX_BODY)
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers.raw:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -342,7 +367,7 @@ def _reply(response: httpx.Response, max_body: int, watch: Watch) -> Reply:
         raise Lost("protocol", f"{watch.host}: an interim reply came last")
     if body and headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Lost("protocol", f"{watch.host}: an encoded reply that was not asked for")
-    return Reply(response.status_code, headers, bytes(body))
+    return Reply(response.status_code, headers, bytes(body), redact)
 
 
 def _in_our_words(trouble: Exception, watch: Watch) -> WireError:

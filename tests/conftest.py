@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import canary
 import pytest
 from judging import complaints
 from served import Ended, Served, served
@@ -28,11 +29,12 @@ _MADE: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Work in memory where the system has such a folder.
+    """Look for secrets everywhere; work in memory where the system has such a folder.
 
     The journal syncs each commit; on a slow disk the thousands of runs here would wait for it.
     What is too large for memory goes to the folder that TESTS_ON_DISK names.
     """
+    config.pluginmanager.register(canary, "canary")
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
         os.environ["TESTS_ON_DISK"] = tempfile.mkdtemp(prefix="cfupload-tests-")
         folder = tempfile.mkdtemp(prefix="cfupload-tests-", dir=MEMORY)

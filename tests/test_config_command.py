@@ -135,6 +135,32 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(told: Told) -> 
     assert held() == {}
 
 
+@pytest.mark.parametrize("value", ["http://me:canary-pass@p:1", "me:canary-pass@p:1", "me@p:1"])
+def test_a_proxys_password_is_taken_from_stdin_and_refused_on_the_command_line(
+    told: Told, value: str
+) -> None:
+    code, out, err = told("set", "proxy", value)
+    assert (code, out, held()) == (2, "", {})
+    assert "stdin" in err
+    assert "me" not in err.replace("command", "")
+    assert told("set", "proxy", stdin=f"{value}\n")[0] == 0
+    assert held()["default"]["proxy"] == (value if "://" in value else f"http://{value}")
+
+
+def test_a_secret_of_the_environment_that_stands_in_another_setting_is_masked(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary%2Fpass@127.0.0.1:1")
+    monkeypatch.setenv("CFUPLOAD_LABEL", f"run-{TOKEN}")
+    monkeypatch.setenv("CFUPLOAD_HOST_ID", "canary/pass")
+    for words in ([], ["--json"], ["--ndjson"]):
+        _, out, err = told("show", *words)
+        assert "canary/pass" not in out + err
+        assert "canary%2Fpass" not in out + err
+        assert "run-***" in out
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("account_id", "me@example.com"), ("api_base_url", "http://example.com"), ("label", "a b"),

@@ -298,6 +298,7 @@ def test_the_service_deletes_what_was_left(
     _leave_something(stream)
     service = unit("cfupload-cleanup.service")
     # What systemd would set: the credential's folder, and the account of the environment file.
+    (tmp_path / "token").touch(mode=0o600)
     (tmp_path / "token").write_text(stream.environment["CLOUDFLARE_API_TOKEN"] + "\n")
     monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
     state, asking = service["Environment"]

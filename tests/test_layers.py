@@ -41,7 +41,7 @@ EFFECTS = {
     "lean": set(),
     "sockets": {"patience"},
     "addresses": {"lean", "patience"},
-    "wire": {"addresses", "lean", "patience", "sockets"},
+    "wire": {"addresses", "lean", "patience", "safetext", "sockets"},
     "stream": {"attempt", "envelope", "outcome", "video", "wire"},
     "enquiries": {"apichecks", "envelope", "wire"},
     "tus": {"attempt", "envelope", "errors", "lean", "outcome", "throttle", "wire"},
@@ -66,7 +66,7 @@ CONDUCTORS = {
     },
     "session": {
         "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
-        "stream", "throttle", "transfer", "wire",
+        "safetext", "stream", "throttle", "transfer", "wire",
     },
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",

@@ -90,6 +90,44 @@ def test_a_redactor_without_secrets_or_with_tiny_ones_changes_nothing() -> None:
     assert Redactor(["", "a"])("a text") == "a text"
 
 
+KEY = "https://upload.example/tus/0123456789abcdef?tusv2=true"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "/tus/0123456789abcdef?tusv2=true",
+        "/tus/0123456789abcdef",
+        quote("/tus/0123456789abcdef", safe=""),
+        quote("/tus/0123456789abcdef", safe="").lower(),
+        b"/tus/0123456789abcdef".hex(),
+        base64.b64encode(b"/tus/0123456789abcdef").decode(),
+    ],
+)
+def test_an_upload_url_is_masked_and_its_video_is_not(form: str) -> None:
+    redact = Redactor()
+    redact.add_url(KEY)
+    assert redact(f"a {form} b") == "a *** b"
+    honest = "0123456789abcdef: https://customer.example/0123456789abcdef/watch"
+    assert redact(honest) == honest
+
+
+def test_of_an_upload_url_with_the_video_alone_the_host_is_part_of_the_key() -> None:
+    redact = Redactor()
+    redact.add_url("https://upload.example/0123456789abcdef?x=y")
+    links = "https://customer.example/0123456789abcdef/watch"
+    assert redact(links) == links
+    assert redact("at https://upload.example/0123456789abcdef?x=y.") == "at https://***."
+
+
+def test_the_newest_upload_urls_are_known() -> None:
+    redact = Redactor()
+    for number in range(40):
+        redact.add_url(f"https://upload.example/tus/{number:016x}")
+    shown = [number for number in range(40) if "***" not in redact(f"/tus/{number:016x}")]
+    assert shown == list(range(24))
+
+
 def test_a_redactor_does_not_show_what_it_hides() -> None:
     assert SECRET not in repr(Redactor([SECRET]))
 

@@ -349,6 +349,7 @@ def test_a_list_that_cannot_be_read_to_its_end_proves_nothing(
     videos = [_video(f"{n:032x}", "pendingupload", created=_moment(0)) for n in range(PAGE + 1)]
     _serve(httpx_mock, videos, inclusive=True)
     assert isinstance(api.find(intended(), Patience), Trouble)
+    assert len(httpx_mock.get_requests()) < 5
 
 
 def test_every_page_is_given_and_no_video_twice(api: Stream, httpx_mock: HTTPXMock) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,9 +47,21 @@ def _completed(words: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    import threading
+
     from cfstream_upload.cli.app import run
 
+    threading.excepthook = _died
     return run(arguments)
+
+
+def _died(gone: threading.ExceptHookArgs) -> None:
+    """One line for a thread that ended with a bug: Python's traceback may quote a secret."""
+    from cfstream_upload.errors import described
+
+    if isinstance(gone.exc_value, Exception):
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"error: {described(gone.exc_value).message}\n")
 
 
 def _interrupted() -> int:

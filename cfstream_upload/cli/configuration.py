@@ -134,6 +134,11 @@ def set_value(
             "A token on the command line can be read by everybody on this machine",
             "Leave it out: it is read from stdin or asked for.",
         )
+    if key == "proxy" and value is not None and "@" in value:
+        raise UsageProblem(
+            "A proxy's user or password on the command line can be read by everybody here",
+            "Leave the value out: it is read from stdin or asked for.",
+        )
     profile = desk.common.profile or os.environ.get("CFUPLOAD_PROFILE") or "default"
     text = _asked(key) if value is None else value
     where = config.set_value(key, text, os.environ, profile=profile)

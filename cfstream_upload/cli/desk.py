@@ -106,6 +106,7 @@ class Desk:
             stall,
             connect_timeout,
             throttle,
+            self.redactor,
         )
 
 
@@ -152,10 +153,11 @@ def local_settings(state_dir: Path) -> Settings:
 def opened_desk(common: Common) -> Iterator[Desk]:
     """The desk of a command: the one place where a console is made."""
     from cfstream_upload.console import Console
+    from cfstream_upload.credentials import secrets_of
     from cfstream_upload.safetext import Redactor
     from cfstream_upload.units import parse_time
 
-    redactor = Redactor()
+    redactor = Redactor(secrets_of(os.environ))
     output_file = os.environ.get("CFUPLOAD_OUTPUT_FILE")
     with Console(
         sys.stdout,
@@ -178,18 +180,26 @@ def opened_desk(common: Common) -> Iterator[Desk]:
 def emergency_desk(common: Common, command: str) -> Iterator[Desk]:
     """A desk for an error that came before the command's own: it can only tell."""
     from cfstream_upload.console import Console
+    from cfstream_upload.credentials import secrets_of
     from cfstream_upload.safetext import Redactor
 
+    redactor = Redactor(secrets_of(os.environ))
     output_file = os.environ.get("CFUPLOAD_OUTPUT_FILE")
     paths = [Path(output_file), None] if output_file else [None]
     for path in paths:
         try:
             console = Console(
-                sys.stdout, sys.stderr, None, os.environ, mode=common.mode, output_file=path
+                sys.stdout,
+                sys.stderr,
+                None,
+                os.environ,
+                mode=common.mode,
+                output_file=path,
+                redactor=redactor,
             )
         except UsageProblem:
             # It cannot be opened, which may be the very error to tell.
             continue
         with console:
-            yield Desk(common, console, Redactor(), command)
+            yield Desk(common, console, redactor, command)
         return

@@ -66,13 +66,13 @@ def test_a_cut_connection_costs_nothing(fresh_cloudflare_stream: CloudflareStrea
 def test_a_program_of_yours_finds_it_in_its_environment(
     fresh_cloudflare_stream: CloudflareStream,
 ) -> None:
-    code = "import os; print(os.environ['CLOUDFLARE_ACCOUNT_ID'])"
+    code = "import os; print(os.environ['CLOUDFLARE_API_BASE_URL'])"
     ended = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **fresh_cloudflare_stream.environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert ended.stdout.strip() == fresh_cloudflare_stream.account
+    assert ended.stdout.strip() == fresh_cloudflare_stream.base_url
 
 
 @pytest.mark.parametrize("reason", ["", "ERR_MALFORMED_VIDEO"])

@@ -42,7 +42,7 @@ AREAS = {
     "tus.py": ("test_tus",),
     "source.py": ("test_source",),
     "journal.py": ("test_journal",),
-    "wire.py": ("test_wire",),
+    "wire.py": ("test_wire", "test_walls"),
     "addresses.py": ("test_wire",),
     "patience.py": ("test_wire",),
     **{

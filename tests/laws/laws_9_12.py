@@ -216,8 +216,8 @@ LAWS_9_12 = (
     ),
     Removal(
         "12.12", "and never followed", "wire.py",
-        "                    return _reply(response, max_body, watch)\n",
-        "                    reply = _reply(response, max_body, watch)\n"
+        "                    return _reply(response, max_body, watch, self._redactor)\n",
+        "                    reply = _reply(response, max_body, watch, self._redactor)\n"
         '                    if 300 <= reply.status < 400 and "location" in reply.headers:\n'
         '                        onward = url.rpartition("/")[0] + "/onward"\n'
         "                        return self.request(\n"
@@ -232,5 +232,10 @@ LAWS_9_12 = (
     Removal(
         "12.14", "nor in a log", "wire.py",
         'logging.getLogger("httpcore").setLevel(logging.INFO)\n', "",
+    ),
+    Removal(
+        "12.15", "no URL of a journal aims a HEAD or PATCH at the API", "wire.py",
+        "if method in _OF_UPLOADS or origin(url) != origin(self._api):",
+        "if origin(url) != origin(self._api):",
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from canary import PASSWORD
 from matrix import limits as limits  # registers rows 107 to 110
 from matrix.here import open_rows, ran, then_here
 from matrix.names import assert_harmless, on_terminal
@@ -142,10 +143,10 @@ def _proxies(scene: Scene) -> None:
 
         def via(port: int, trusted: Path = ca.file, no_proxy: str = "") -> tuple[int, str]:
             with scene.monkeypatch.context() as patched:
-                patched.setenv("HTTPS_PROXY", f"http://me:canary-pass@127.0.0.1:{port}")
+                patched.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@127.0.0.1:{port}")
                 patched.setenv("NO_PROXY", no_proxy)
                 code, told = _sends(scene, stream, front.port, trusted=trusted)
-            assert "canary-pass" not in told
+            assert PASSWORD not in told
             return code, told
 
         with fronted(connect_proxy([], refusal)) as proxy:
