@@ -186,13 +186,15 @@ def _is_read_only(path: Path) -> bool:
 
 def trouble_writing(path: Path) -> int:
     """The number of the system's error at a small write beside ``path``, 0 if it goes well."""
-    if _is_size_limited(path):
-        return errno.EFBIG
     probe = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, bytes(_PROBE_BYTES))
+            # The call that SQLite writes with, where there is one.
+            if hasattr(os, "pwrite"):
+                os.pwrite(descriptor, bytes(_PROBE_BYTES), 0)
+            else:
+                os.write(descriptor, bytes(_PROBE_BYTES))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -201,18 +203,19 @@ def trouble_writing(path: Path) -> int:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-    return 0
+    return errno.EFBIG if _is_size_limited(path) else 0
 
 
 def _is_size_limited(path: Path) -> bool:
     if sys.platform == "win32":
         return False
-    import resource
-
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     try:
+        # Here: it is a file of its own, and files may be what is short.
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         return limit != resource.RLIM_INFINITY and path.stat().st_size + _PROBE_BYTES > limit
-    except OSError:
+    except (OSError, ImportError):
         return False
 
 
