@@ -185,8 +185,9 @@ _SHORT = (
         ("failed to map segment", "Cannot allocate memory"),
         "There is not enough memory",
     ),
-    (errno.EMFILE, ("Too many open files",), "Too few files may be open at once"),
+    # Before the next, whose sign is a part of this one.
     (errno.ENFILE, ("Too many open files in system",), "Too many files are open on this machine"),
+    (errno.EMFILE, ("Too many open files",), "Too few files may be open at once"),
 )
 _GIVE_MORE = (
     "Give the program more (ulimit -n, -v), or end others; then run the same command again."
