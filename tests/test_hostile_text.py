@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import struct
 import sys
 import threading
@@ -32,12 +33,15 @@ from cfstream_upload.console import Console, Mode
 from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.emulator.faults import Answer, Fault
 from cfstream_upload.envelope import decipher
-from cfstream_upload.errors import CfuploadError, FileProblem, Refused
+from cfstream_upload.errors import CfuploadError, FileProblem, Refused, UsageProblem
 from cfstream_upload.journal import Journal
 from cfstream_upload.manifest import Known, Manifest
 from cfstream_upload.records import as_json
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import no_formula, safe
+from cfstream_upload.tus import Upload
+from cfstream_upload.video import VideoOptions
+from cfstream_upload.wire import Wire
 
 pty = pytest.importorskip("pty")
 
@@ -229,11 +233,11 @@ def test_no_name_on_stream_or_in_the_journal_does_anything_to_a_terminal(
             if mode == ["--json"]:
                 _strict(text[text.index("{") : text.rindex("}") + 1])
     videos = stream.videos()
-    for video in videos[::6]:
+    for video in videos[::13]:
         screen.type("n\n")
         code, text = shown("delete", video["uid"])
         assert (code, "[y/N]" in text) == (2, True)
-    for video in videos[3::9]:
+    for video in videos[3::17]:
         assert shown("get", video["uid"])[0] == 0
         assert shown("wait", "--wait-timeout", "1ms", video["uid"])[0] in (8, 11)
     assert stream.videos() == videos
@@ -355,6 +359,25 @@ def test_markup_of_rich_is_shown_as_it_is() -> None:
     out, err = _told("text", {}, name, name)
     assert name in out
     assert f"error: {name}" in err
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY, ANY, ANY.filter(len))
+def test_no_name_or_metadata_leaves_the_header_that_it_travels_in(
+    name: str, value: str, file: str
+) -> None:
+    try:
+        options = VideoOptions(name=name, meta=(("key", value),)).checked()
+    except UsageProblem:
+        options = VideoOptions(meta=(("key", value),))
+    metadata = options.metadata("1.x.y", file, 120)
+    with Wire(api_base="http://127.0.0.1:9", token=None) as wire:
+        header = Upload(wire, 9, metadata).creation_headers()["upload-metadata"]
+    assert re.fullmatch(r"[a-z0-9_.-]+ [A-Za-z0-9+/=]*(,[a-z0-9_.-]+ [A-Za-z0-9+/=]*)*", header)
+    travelling = {pair.partition(" ")[0]: pair.partition(" ")[2] for pair in header.split(",")}
+    assert base64.b64decode(travelling["key"]).decode() == re.sub(
+        "[\ud800-\udfff]", "\ufffd", value
+    )
 
 
 # --- a CSV for spreadsheets ----------------------------------------------------------------------
