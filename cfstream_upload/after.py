@@ -210,8 +210,12 @@ def _seen(attempt: Attempt, seen: Seen, policy: Policy, at: float) -> Attempt:
 
 
 def _ours(attempt: Attempt, seen: Seen) -> bool:
-    """Law 6: learned from a listing it must carry our marker, from our create no other one."""
-    if attempt.url is None:
+    """Law 6: learned from a listing it must carry our marker, from our create no other one.
+
+    A whole video shows its ``meta``: one without our marker is another's, whatever a row says.
+    """
+    is_whole = seen.state not in (PENDING, ERROR)
+    if attempt.url is None or (is_whole and attempt.stage is Stage.DISCARDING):
         return seen.marker == attempt.marker
     return seen.marker in (None, attempt.marker)
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from cfstream_upload import events
 from cfstream_upload.errors import CfuploadError, UsageProblem
-from cfstream_upload.github import annotation, on_actions
+from cfstream_upload.github import annotation, obeys_output, on_actions
 from cfstream_upload.loglines import Level, log_lines, progress_line, totals_line
 from cfstream_upload.meter import Meter, Totals
+from cfstream_upload.ownership import planted
 from cfstream_upload.records import VERSION, as_json, described
 from cfstream_upload.safetext import Redactor, no_command, safe
 from cfstream_upload.streams import Outlet
@@ -72,7 +73,7 @@ class Console:
         self._environ = environ
         self._mode, self._verbosity, self._stats, self._clock = mode, verbosity, stats, clock
         can_move = environ.get("TERM", "") not in _NO_CURSOR
-        self._on_actions = on_actions(environ)
+        self._on_actions, self._is_obeyed = on_actions(environ), obeys_output(environ)
         self._color = can_move and not no_color and not environ.get("NO_COLOR")
         wanted = self._err.isatty() and mode != "quiet" if progress is None else progress
         self._draws = wanted and can_move
@@ -91,6 +92,12 @@ class Console:
     def _appended(self, path: Path | None, what: str) -> Outlet | None:
         if path is None:
             return None
+        if planted(path):
+            self._close_files()
+            raise UsageProblem(
+                f"{what} {path} was put there by somebody else, where everybody may write",
+                "Name another, in a folder of yours.",
+            )
         try:
             file = path.open("a", encoding="utf-8")
         except (OSError, ValueError) as error:
@@ -299,7 +306,7 @@ class Console:
 
     def _clean(self, text: str, limit: int = _LONGEST_LINE) -> str:
         line = safe(self._redact(text), limit)
-        return no_command(line) if self._on_actions else line
+        return no_command(line) if self._is_obeyed else line
 
     def _cell(self, text: str) -> str:
         return self._out.fitting(self._clean(text, _LONGEST_CELL))
@@ -309,7 +316,7 @@ class Console:
 
     def _json(self, content: object, indent: int | None = None) -> str:
         text = as_json(content, self._redact, indent)
-        return text.replace("##[", "#\\u0023[") if self._on_actions else text
+        return text.replace("##", "#\\u0023") if self._is_obeyed else text
 
     def _name(self, file: str) -> str:
         return file.removeprefix(self._here) if self._here else file

@@ -24,6 +24,7 @@ A message never holds a token or an upload URL.
 
 from __future__ import annotations
 
+import errno
 import traceback
 from typing import ClassVar
 
@@ -178,8 +179,43 @@ class NotStarted(CfuploadError):
         self.exit_code = exit_code
 
 
+_SHORT = (
+    (
+        errno.ENOMEM,
+        ("failed to map segment", "Cannot allocate memory"),
+        "There is not enough memory",
+    ),
+    # Before the next, whose sign is a part of this one.
+    (errno.ENFILE, ("Too many open files in system",), "Too many files are open on this machine"),
+    (errno.EMFILE, ("Too many open files",), "Too few files may be open at once"),
+)
+_GIVE_MORE = (
+    "Give the program more (ulimit -n, -v), or end others; then run the same command again."
+)
+
+
+def shortage(trouble: Exception) -> tuple[str, str] | None:
+    """What the machine is short of where it is that: words, and what to do; else None.
+
+    Loaders of libraries tell it in the text of an `ImportError` or an `OSError` of their own.
+    """
+    if isinstance(trouble, MemoryError):
+        return _SHORT[0][2], _GIVE_MORE
+    for number, signs, words in _SHORT:
+        told = isinstance(trouble, OSError | ImportError) and any(s in str(trouble) for s in signs)
+        if told or (isinstance(trouble, OSError) and trouble.errno == number):
+            return words, _GIVE_MORE
+    return None
+
+
 def described(bug: Exception) -> CfuploadError:
-    """A bug as an error: where it is, and not its own words, for they may quote a secret."""
+    """A bug as an error: where it is, and not its own words, for they may quote a secret.
+
+    A machine that is short of something is told as that. The exit code is that of a bug: here
+    nobody knows any more what was under way.
+    """
+    if short := shortage(bug):
+        return CfuploadError(*short)
     frame = traceback.extract_tb(bug.__traceback__)[-1]
     place = f"{frame.filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.lineno}"
     return CfuploadError(

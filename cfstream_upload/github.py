@@ -29,6 +29,11 @@ def on_actions(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
+def obeys_output(environ: Mapping[str, str]) -> bool:
+    """Whether a CI runner looks for commands in what is printed: GitHub's, Azure's, TeamCity's."""
+    return on_actions(environ) or bool(environ.get("TF_BUILD") or environ.get("TEAMCITY_VERSION"))
+
+
 def annotation(level: str, text: str, file: str = "") -> str:
     """A workflow command that shows ``text`` as an ``error`` or a ``warning``, about ``file``."""
     where = f",file={_property(file)}" if file else ""

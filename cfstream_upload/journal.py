@@ -2,14 +2,13 @@
 
 Every commit is on disk when it returns (``synchronous=EXTRA``: with DELETE journalling it also
 syncs the directory after the rollback journal is unlinked, see SQLite's pragma docs). All SQL of
-the program is in this file. The journal is untrusted input: each row carries a digest of its
-columns, and UIDs and accounts are matched against their pattern before anyone sees them.
+the program is in this file. The journal is untrusted input: its files are ours alone, and every row
+is judged before anyone sees it (`rows`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import threading
@@ -18,13 +17,34 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from cfstream_upload.attempt import Attempt, Identity, Stage, is_uid
+from cfstream_upload.attempt import Attempt, Identity, is_uid
 from cfstream_upload.errors import JournalProblem
+from cfstream_upload.journalwords import (
+    CANNOT_OPEN,
+    IO_ERROR,
+    NO_ROOM,
+    in_words,
+    unusable,
+    unwritable,
+)
+from cfstream_upload.rows import (
+    COLUMNS,
+    WATCH,
+    Unsound,
+    attempt_of,
+    path_of,
+    seal_of,
+    values_of,
+    watch_of,
+    watched_of,
+)
 from cfstream_upload.statedir import (
     HOST_FILE,
+    check_private,
     make_private,
     prepare_folder,
     remembered_host,
+    trouble_writing,
     write_private,
 )
 
@@ -32,13 +52,6 @@ APPLICATION_ID = 0x63667570  # "cfup"
 SCHEMA_VERSION = 1
 RESERVE = 64 * 1024
 """Bytes: twice what the rollback journal of one commit was seen to need."""
-
-_COLUMNS = (
-    "id", "host", "label", "base", "account", "path",
-    "device", "inode", "size", "mtime_ns", "samples",
-    "options", "stage", "uid", "url", "position", "doomed",
-    "tail", "kept", "told", "since", "expiry", "started",
-)  # fmt: skip
 
 _SCHEMA = """
 CREATE TABLE attempts (
@@ -61,7 +74,8 @@ CREATE TABLE watches (
 CREATE TABLE identity (journal TEXT NOT NULL, host TEXT NOT NULL) STRICT;
 """
 
-_WATCH = "id, host, label, base, account, path, device, inode, since, expiry"
+_COLUMNS, _WATCH = ", ".join(COLUMNS), ", ".join(WATCH)
+_FILES = ("journal.db", "journal.db-journal", "journal.id", HOST_FILE, "reserve")
 
 
 class Journal:
@@ -81,18 +95,19 @@ class Journal:
         """
         prepare_folder(folder)
         path, sentinel = folder / "journal.db", folder / "journal.id"
+        check_private(folder, *_FILES)
         try:
             known = sentinel.exists()
             empty = not path.exists() or path.stat().st_size == 0
             if empty and known:
-                raise _unusable(path, "was emptied or deleted")
+                raise unusable(path, "was emptied or deleted")
             # SQLite would follow a link, and takes a file it may not write for one to read.
             make_private(path)
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
         except sqlite3.Error as error:
-            raise _unusable(path, f"cannot be opened ({error})") from None
+            raise unusable(path, f"cannot be opened ({error})") from None
         try:
             journal = cls(folder, connection)
             journal._prepare(path, sentinel, new=empty)
@@ -148,7 +163,7 @@ class Journal:
             name = str(self._scalar("SELECT journal FROM identity"))
             write_private(sentinel, name.encode())
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
 
     def _check(self, path: Path) -> None:
         with _translated(path):
@@ -156,14 +171,14 @@ class Journal:
             version = int(str(self._scalar("PRAGMA user_version")))
             sound = self._scalar("PRAGMA quick_check(1)")
         if application != APPLICATION_ID:
-            raise _unusable(path, "is not a journal of cfupload")
+            raise unusable(path, "is not a journal of cfupload")
         if version > SCHEMA_VERSION:
             raise JournalProblem(
                 f"The journal {path} was made by a newer cfupload",
                 "Use that version or a newer one.",
             )
         if sound != "ok":
-            raise _unusable(path, "is damaged")
+            raise unusable(path, "is damaged")
 
     @property
     def host(self) -> str:
@@ -198,6 +213,8 @@ class Journal:
                 return self._transact(statements)
             except sqlite3.OperationalError as error:
                 full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+                # A spent quota is an "I/O error" to SQLite.
+                full = full or _cause(self._path, error.sqlite_errorcode) in NO_ROOM
                 if not full or not self._spend_reserve():
                     raise
             return self._transact(statements)
@@ -219,10 +236,10 @@ class Journal:
     def record(self, attempt: Attempt, *, watch: bool = False) -> Attempt:
         """Write ``attempt`` durably, and watch its marker if told to; the answer has its row."""
         watching = [_watching(attempt)] if watch else []
-        values = _values(attempt)
-        seal = _seal(values)
+        values = values_of(attempt)
+        seal = seal_of(values)
         if attempt.row:
-            names = ", ".join(f"{name} = ?" for name in _COLUMNS)
+            names = ", ".join(f"{name} = ?" for name in COLUMNS)
             update = f"UPDATE attempts SET {names}, seal = ? WHERE row = ?"
             if not self._commit(*watching, (update, (*values, seal, attempt.row))).rowcount:
                 raise JournalProblem(
@@ -230,11 +247,10 @@ class Journal:
                     "See: cfupload status",
                 )
             return attempt
-        marks = ", ".join("?" * (len(_COLUMNS) + 1))
-        columns = ", ".join(_COLUMNS)
+        marks = ", ".join("?" * (len(COLUMNS) + 1))
         # Two processes may find the same leftover: the row of the first stands for both.
         insert = (
-            f"INSERT INTO attempts ({columns}, seal) VALUES ({marks}) ON CONFLICT (uid) DO NOTHING"
+            f"INSERT INTO attempts ({_COLUMNS}, seal) VALUES ({marks}) ON CONFLICT (uid) DO NOTHING"
         )
         made = self._commit(*watching, (insert, (*values, seal)))
         if made.rowcount:
@@ -273,10 +289,9 @@ class Journal:
         return next(iter(self._select("WHERE row = ?", (attempt.row,))), None)
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Attempt]:
-        columns = ", ".join(_COLUMNS)
         with _translated(self._path), self._turn:
             found = self._db.execute(
-                f"SELECT {columns}, seal, row FROM attempts {where} ORDER BY row", values
+                f"SELECT {_COLUMNS}, seal, row FROM attempts {where} ORDER BY row", values
             ).fetchall()
         return [_attempt(row, self._path) for row in found]
 
@@ -292,7 +307,7 @@ class Journal:
             found = self._db.execute(
                 f"SELECT {_WATCH} FROM watches WHERE base = ? AND account = ?", (base, account)
             ).fetchall()
-        return [_watched(row) for row in found]
+        return [_watched(row, self._path) for row in found]
 
     def unwatch(self, attempt: Attempt) -> None:
         """Forget the marker of ``attempt``."""
@@ -314,21 +329,7 @@ def uids_at_a_glance(folder: Path, limit: int = 200) -> list[tuple[str, str]]:
             ).fetchall()
     except (sqlite3.Error, ValueError):
         return []
-    return [(uid, _path(path)) for uid, path in found if isinstance(uid, str) and is_uid(uid)]
-
-
-def _unusable(path: Path, what: str) -> JournalProblem:
-    return JournalProblem(
-        f"The journal {path} {what}",
-        "Restore it, or start a new one: cfupload cleanup --rebuild (the old file is kept).",
-    )
-
-
-def _unwritable(path: Path, error: OSError) -> JournalProblem:
-    return JournalProblem(
-        f"The journal {path} cannot be opened for writing ({error.strerror})",
-        "Make it writable, or choose another directory with CFUPLOAD_STATE_DIR.",
-    )
+    return [(uid, path_of(path)) for uid, path in found if isinstance(uid, str) and is_uid(uid)]
 
 
 @contextlib.contextmanager
@@ -337,73 +338,31 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            raise JournalProblem(
-                f"There is no room for the journal {path}", "Make room on that disk."
-            ) from None
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise _unusable(path, "is damaged or not a journal of cfupload") from None
-        raise JournalProblem(
-            f"The journal {path} cannot be used ({error})",
-            "Check that the path is on a local disk with room, and that you may write there.",
-        ) from None
+        raise in_words(path, code, str(error), _cause(path, code)) from None
+
+
+def _cause(path: Path, code: int | None) -> int:
+    """What the system says to a small write beside the journal, where SQLite does not tell."""
+    hidden = code is not None and code & 0xFF in (IO_ERROR, CANNOT_OPEN)
+    return trouble_writing(path) if hidden else 0
 
 
 def _watching(attempt: Attempt) -> tuple[str, tuple[object, ...]]:
-    file = attempt.file
-    values = (
-        attempt.id, attempt.host, attempt.label, attempt.base, attempt.account,
-        os.fsencode(attempt.path), str(file.device), str(file.inode),
-        attempt.since, attempt.expiry,
-    )  # fmt: skip
-    return f"INSERT OR REPLACE INTO watches ({_WATCH}) VALUES ({'?,' * 9}?)", values
-
-
-def _values(attempt: Attempt) -> tuple[object, ...]:
-    file = attempt.file
-    return (
-        attempt.id, attempt.host, attempt.label, attempt.base, attempt.account,
-        os.fsencode(attempt.path),
-        # Text: an inode may need all 64 bits, SQLite's integers are signed.
-        str(file.device), str(file.inode), file.size, file.mtime_ns, file.samples,
-        attempt.options, attempt.stage.value, attempt.uid, attempt.url, attempt.offset,
-        attempt.doomed, int(attempt.tail), int(attempt.kept), int(attempt.told),
-        attempt.since, attempt.expiry, attempt.started,
-    )  # fmt: skip
-
-
-def _seal(values: tuple[object, ...]) -> bytes:
-    return hashlib.blake2b(repr(values).encode("utf-8", "replace"), digest_size=8).digest()
+    return f"INSERT OR REPLACE INTO watches ({_WATCH}) VALUES ({'?,' * 9}?)", watch_of(attempt)
 
 
 def _attempt(row: tuple[object, ...], path: Path) -> Attempt:
     *values, seal, number = row
-    named = dict(zip(_COLUMNS, values, strict=True))
-    uid = named["uid"]
-    whole = seal == _seal(tuple(values))
-    if not whole or not is_uid(named["account"]) or not (uid is None or is_uid(uid)):
-        raise _unusable(path, "has a damaged row")
-    file = Identity(
-        device=int(str(named.pop("device"))),
-        inode=int(str(named.pop("inode"))),
-        **{name: named.pop(name) for name in ("size", "mtime_ns", "samples")},  # type: ignore[arg-type]  # sealed as written
-    )
-    named["path"] = _path(named["path"])
-    named["stage"] = Stage(str(named["stage"]))
-    named["offset"] = named.pop("position")
-    for flag in ("tail", "kept", "told"):
-        named[flag] = bool(named[flag])
-    # Whoever reads a row that was intended does not know whether its create left.
-    attempt = Attempt(file=file, row=int(str(number)), **named)  # type: ignore[arg-type]  # sealed as written
-    return attempt.knows(asked=attempt.stage is Stage.INTENDED)
+    try:
+        return attempt_of(values, seal, int(str(number)))
+    except Unsound:
+        file = path_of(values[COLUMNS.index("path")])
+        of = f" of {file}" if file else ""
+        raise unusable(path, f"has a damaged row, number {number}{of}") from None
 
 
-def _path(blob: object) -> str:
-    return os.fsdecode(blob) if isinstance(blob, bytes) else ""
-
-
-def _watched(row: tuple[object, ...]) -> Attempt:
-    named = dict(zip(_WATCH.split(", "), row, strict=True))
-    file = Identity(int(str(named.pop("device"))), int(str(named.pop("inode"))), 0, 0, "")
-    named["path"] = _path(named["path"])
-    return Attempt(file=file, **named)  # type: ignore[arg-type]  # columns of a STRICT table
+def _watched(row: tuple[object, ...], path: Path) -> Attempt:
+    try:
+        return watched_of(row)
+    except Unsound:
+        raise unusable(path, "has a damaged row, a watched marker") from None

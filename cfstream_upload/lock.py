@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from cfstream_upload.errors import Busy, JournalProblem
+from cfstream_upload.errors import Busy, JournalProblem, shortage
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.02
@@ -82,6 +82,9 @@ def hold(folder: Path, key: str, *, descriptor: int | None = None) -> Lock:
     if descriptor is not None and sys.platform != "win32":
         try:
             lock.add_source(descriptor)
+        except OSError as problem:
+            lock.release()
+            raise _unusable(path, problem) from problem
         except BaseException:
             lock.release()
             raise
@@ -156,7 +159,10 @@ def _read_pid(descriptor: int) -> int | None:
 
 def _unusable(path: Path, problem: OSError) -> JournalProblem:
     reason = problem.strerror or type(problem).__name__
+    short = shortage(problem)
     return JournalProblem(
         f"cannot lock {path}: {reason}",
-        "Make it yours, or set CFUPLOAD_STATE_DIR to a folder of yours on a local disk.",
+        short[1]
+        if short
+        else "Make it yours, or set CFUPLOAD_STATE_DIR to a folder of yours on a local disk.",
     )

@@ -3,8 +3,11 @@
 Its columns are ``source`` (the absolute path), ``uid``, ``state``, ``size`` (bytes), ``started``,
 ``ended`` (RFC 3339), ``outcome``, ``detail``, and what tells whether a line is about this very
 file, sent in this way to this place: ``modified`` (nanoseconds), ``options`` and ``target``, both
-digests. Each line is on disk before the next file's is begun, so a run that dies costs nothing but
-what the journal knows anyway.
+digests. ``source`` is exact and begins as absolute paths do; what others wrote (``state``,
+``detail``) is safe to show and no formula of a spreadsheet.
+
+Each line is on disk before the next file's is begun, so a run that dies costs nothing but what the
+journal knows anyway.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from pathlib import Path
 from cfstream_upload.attempt import is_uid
 from cfstream_upload.errors import Busy, UsageProblem
 from cfstream_upload.lock import hold
+from cfstream_upload.ownership import planted
 from cfstream_upload.result import Result
+from cfstream_upload.safetext import no_formula, safe
 from cfstream_upload.statedir import prepare_folder, write_private
 
 COLUMNS = (
@@ -33,6 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 DONE = frozenset({"uploaded", "resumed", "already"})
 _LARGEST = 512 * 1024 * 1024
+_LONGEST_CELL = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +144,13 @@ class Manifest(Known):
         line = Line(
             source=source,
             uid=result.uid or "",
-            state=result.state or "",
+            state=_shown(result.state or ""),
             size="" if result.size is None else str(result.size),
             started=_moment(started),
             ended=_moment(ended),
             # What only the wait for it failed on is on Stream.
             outcome="uploaded" if result.waited and result.error else result.outcome,
-            detail=_one_line(self._redact(result.error.message)) if result.error else "",
+            detail=_shown(self._redact(result.error.message)) if result.error else "",
             modified="" if result.modified is None else str(result.modified),
             options=self._options,
             target=self._target,
@@ -171,6 +177,8 @@ class Manifest(Known):
 
 
 def _read(path: Path, target: str) -> dict[str, Line]:
+    if planted(path):
+        raise _trouble(path, "was put there by somebody else, where everybody may write")
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -246,8 +254,9 @@ def _moment(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _shown(text: str) -> str:
+    """``text`` of strangers as a cell that is neither a formula nor more than a line."""
+    return no_formula(safe(" ".join(text.split()), _LONGEST_CELL))
 
 
 def _why(problem: OSError | ValueError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,13 +11,16 @@ from cfstream_upload import events
 from cfstream_upload.documents import VERSION as VERSION
 from cfstream_upload.meter import Meter
 
+_DEEPEST = 64
+
 
 def as_json(content: object, change: Callable[[str], str], indent: int | None = None) -> str:
     r"""``content`` as ASCII JSON with ``change`` applied to every text in it.
 
     A lone surrogate of a file name appears as ``\udcff``; no control character is left as it is.
+    A number without end, which JSON cannot say, is null, and so is what a server nested too deeply.
     """
-    return json.dumps(_mapped(content, change), indent=indent, default=str)
+    return json.dumps(_mapped(content, change), indent=indent, default=str, allow_nan=False)
 
 
 def described(event: events.Event, meter: Meter | None, now: float) -> dict[str, object] | None:
@@ -69,12 +73,16 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 1)
 
 
-def _mapped(content: object, change: Callable[[str], str]) -> Any:  # noqa: ANN401  it is JSON
+def _mapped(content: object, change: Callable[[str], str], depth: int = 0) -> Any:  # noqa: ANN401  it is JSON
     """``content`` with ``change`` applied to every text in it, keys too."""
     if isinstance(content, str):
         return change(content)
+    if depth > _DEEPEST or (isinstance(content, float) and not math.isfinite(content)):
+        return None
     if isinstance(content, Mapping):
-        return {change(str(key)): _mapped(value, change) for key, value in content.items()}
+        return {
+            change(str(key)): _mapped(value, change, depth + 1) for key, value in content.items()
+        }
     if isinstance(content, list | tuple):
-        return [_mapped(item, change) for item in content]
+        return [_mapped(item, change, depth + 1) for item in content]
     return content

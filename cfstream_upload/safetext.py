@@ -16,7 +16,11 @@ from urllib.parse import quote
 MASK = "***"
 
 _SHOWN_UNPRINTABLE = {"Zs", "Co"}  # macOS puts U+202F, a narrow space, into names of recordings
-_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show as nothing
+# Letters and marks that show as nothing: Hangul fillers, a joiner, Khmer vowels, Mongolian
+# selectors, the empty Braille cell.
+_BLANK_LETTERS = frozenset(
+    "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800"
+)
 _SHORTEST_SECRET = 6  # shorter ones occur in honest text everywhere
 _SHORTEST_PATH = 12
 _MOST_URLS = 16  # as many as may be under way; more would slow each line
@@ -55,13 +59,25 @@ def _escaped(letter: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def no_command(line: str) -> str:
-    """``line`` so that GitHub Actions takes it for text: ``::`` in front, ``##[`` anywhere.
+_COMMAND = re.compile(r"##(?=\[|vso\[|teamcity\[)", re.IGNORECASE)
 
-    A file called ``::error::`` must not speak to the runner.
+
+def no_command(line: str) -> str:
+    """``line`` so that a CI runner takes it for text: ``::`` in front, ``##[`` anywhere.
+
+    Those are GitHub's; ``##vso[`` is Azure's, ``##teamcity[`` TeamCity's. A file called
+    ``::error::`` must not speak to the runner.
     """
-    line = line.replace("##[", "#\\#[")
+    line = _COMMAND.sub(r"#\\#", line)
     return f"\\{line}" if line.lstrip().startswith("::") else line
+
+
+def no_formula(text: str) -> str:
+    """``text`` so that a spreadsheet that opens a CSV takes it for text: ``'`` before ``=`` etc."""
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
+
+
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # in full width too, as Excel reads them
 
 
 class Redactor:

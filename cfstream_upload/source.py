@@ -17,7 +17,7 @@ from typing import Self
 import xxhash
 
 from cfstream_upload.attempt import Identity
-from cfstream_upload.errors import ExtraMissing, FileChanged, FileProblem, Interrupted
+from cfstream_upload.errors import ExtraMissing, FileChanged, FileProblem, Interrupted, shortage
 
 MAX_BYTES = 30_000_000_000
 """Stream's largest video, in bytes (Cloudflare's docs: "Videos … up to 30 GB")."""
@@ -150,9 +150,10 @@ class Source:
                 buffer_size=_PROBE_BLOCK_BYTES,
             )
         except OSError as problem:
+            short = shortage(problem)
             raise ExtraMissing(
                 f"the MediaInfo library cannot be loaded: {problem}",
-                "Install your system's libmediainfo package.",
+                short[1] if short else "Install your system's libmediainfo package.",
             ) from problem
         form, duration, video_tracks, truncated = answer.strip().rsplit("|", 3)
         return Container(

@@ -22,6 +22,7 @@ from cfstream_upload.errors import JournalProblem
 from cfstream_upload.journal import APPLICATION_ID, RESERVE, Journal
 
 Opener = Callable[[], Journal]
+LARGE = f'{{"name": "{"x" * 20_000}"}}'
 
 
 @pytest.fixture
@@ -392,7 +393,7 @@ def test_a_full_disk_is_told_apart_and_changes_nothing(opened: Opener, folder: P
     row = journal.record(_new())
     _fill(journal)
     with pytest.raises(JournalProblem, match="no room"):
-        journal.record(replace(row, options="x" * 20_000))
+        journal.record(replace(row, options=LARGE))
     assert not (folder / "reserve").exists()
     assert opened().rows() == [row]
 
@@ -410,7 +411,7 @@ def test_the_reserve_makes_room_for_one_commit_more(
         return spend()
 
     monkeypatch.setattr(journal, "_spend_reserve", room_is_made)
-    large = journal.record(replace(row, options="x" * 20_000))
+    large = journal.record(replace(row, options=LARGE))
     assert not (folder / "reserve").exists()
     assert opened().rows() == [large]
     assert (folder / "reserve").stat().st_size == RESERVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import typer
 from typer.exceptions import TyperException
@@ -23,6 +24,8 @@ from cfstream_upload.cli.common import Common
 from cfstream_upload.cli.desk import emergency_desk
 from cfstream_upload.cli.everywhere import keeping_everywhere
 from cfstream_upload.errors import CfuploadError, described
+from cfstream_upload.safetext import safe
+from cfstream_upload.streams import Outlet
 
 app = App(
     name="cfupload",
@@ -52,9 +55,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="cfupload", standalone_mode=False)
     except TyperException as error:
-        from cfstream_upload.cli.misuse import misused
-
-        return _told(misused(error), arguments)
+        return _told(_misused(error), arguments)
     except typer.Abort:
         return 130
     except CfuploadError as error:
@@ -69,6 +70,15 @@ def command_names() -> set[str]:
     return set(getattr(typer.main.get_command(app), "commands", {}))
 
 
+def _misused(error: TyperException) -> CfuploadError:
+    try:
+        from cfstream_upload.cli.misuse import misused
+
+        return misused(error)
+    except Exception as bug:  # noqa: BLE001  as in `run`
+        return described(bug)
+
+
 def _command(arguments: list[str]) -> str:
     """The command that was named, "" where none is."""
     names = command_names()
@@ -76,9 +86,13 @@ def _command(arguments: list[str]) -> str:
 
 
 def _told(error: CfuploadError, arguments: list[str]) -> int:
-    """Tell of ``error`` as the command itself would have."""
-    with emergency_desk(_wanted(arguments), _command(arguments)) as desk:
-        return desk.reported(error)
+    """Tell of ``error`` as the command itself would have; where that fails too, in two lines."""
+    try:
+        with emergency_desk(_wanted(arguments), _command(arguments)) as desk:
+            return desk.reported(error)
+    except Exception:  # noqa: BLE001  whatever is broken, no traceback
+        Outlet(sys.stderr).write(f"error: {safe(error.message)}\n  hint: {safe(error.hint)}\n")
+        return error.exit_code
 
 
 def _wanted(arguments: list[str]) -> Common:

@@ -31,6 +31,11 @@ class Candidate:
     meaning: str = ""
 
 
+def is_plain(word: str) -> bool:
+    """Whether no shell reads more than text in ``word``."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", word) is not None
+
+
 def answer(words: Sequence[str]) -> int:
     """Print what the last of ``words`` could become. Whatever breaks, the prompt stays clean."""
     try:
@@ -139,7 +144,8 @@ def _profiles() -> list[str]:
     from cfstream_upload import profiles
     from cfstream_upload.origins import config_path
 
-    return [name for name in profiles.read(config_path(os.environ)).profiles if safe(name) == name]
+    # A shell puts the word on its line as it is: nothing that a shell would obey.
+    return [name for name in profiles.read(config_path(os.environ)).profiles if is_plain(name)]
 
 
 def _uids() -> list[tuple[str, str]]:

@@ -17,8 +17,8 @@ LAWS_1_2 = (
         "return Find() if now.asked else Create()", "return Create()",
     ),
     Removal(
-        "1.3", "nor by the process that reads the row later", "journal.py",
-        "return attempt.knows(asked=attempt.stage is Stage.INTENDED)", "return attempt",
+        "1.3", "nor by the process that reads the row later", "rows.py",
+        "attempt.knows(asked=attempt.stage is intended, ", "attempt.knows(",
     ),
     Removal(
         "1.4", "a lost reply proves nothing", "stream.py",

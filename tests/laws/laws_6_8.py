@@ -104,6 +104,15 @@ LAWS_6_8 = (
         "            return ProcessingFailed(words,", "            return NotConfirmed(words,",
     ),
     Removal(
+        "6.21", "a row that says discarding is asked about first", "rows.py",
+        ", deleted=attempt.stage is discarding)", ")",
+    ),
+    Removal(
+        "6.22", "a whole video without our marker is another's", "after.py",
+        "if attempt.url is None or (is_whole and attempt.stage is Stage.DISCARDING):",
+        "if attempt.url is None:",
+    ),
+    Removal(
         "7.1", "absence takes two GETs", "after.py",
         "        return attempt.knows(pause=_left_of_the_gap(attempt, policy, at))\n    still",
         "        return replace(attempt, stage=Stage.GONE)\n    still",
