@@ -57,6 +57,18 @@ def acceptable_upload_url(location: str, api_base: str) -> str:
     return str(url)
 
 
+def acceptable_proxy(text: str) -> httpx.URL:
+    """An ``http://`` URL of a proxy, perhaps with user and password; else `UnacceptableUrl`."""
+    try:
+        url = httpx.URL(text)
+        host = url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        raise UnacceptableUrl("the proxy is no proper URL") from None
+    if url.scheme != "http" or not is_host(host):
+        raise UnacceptableUrl("the proxy must be an http:// URL")
+    return url
+
+
 def is_host(text: str) -> bool:
     """Whether ``text`` is a host's name or address as every parser reads it."""
     return _HOST.fullmatch(text) is not None
@@ -69,6 +81,7 @@ def parsed(text: str) -> httpx.URL:
     try:
         url, other = httpx.URL(text), urlsplit(text)
         host, port = url.raw_host.decode("ascii"), url.port
+        url.host.encode()  # decoded: "xn--" may stand before what no name can be
         theirs = other.hostname, other.port
     except (httpx.InvalidURL, ValueError):
         raise UnacceptableUrl("not a proper URL") from None

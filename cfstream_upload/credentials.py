@@ -167,12 +167,23 @@ def proxy_url(text: str, origin: str, *, flag: bool = False) -> str:
             "--proxy takes no user or password: every process can read a command line",
             "Put the whole URL into HTTPS_PROXY.",
         )
-    if not good or not _PROXY.match(url):
+    if not good or not _PROXY.match(url) or not _is_connectable(url):
         raise problem(
             f"The proxy of {origin} is no URL of an http proxy",
             "Like http://proxy.example.com:3128",
         )
     return url.removesuffix("/")
+
+
+def _is_connectable(url: str) -> bool:
+    """Whether the parser that will connect takes ``url``: the HTTP library comes with it."""
+    from cfstream_upload.wire import UnacceptableUrl, acceptable_proxy
+
+    try:
+        acceptable_proxy(url)
+    except UnacceptableUrl:
+        return False
+    return True
 
 
 def without_password(url: str) -> str:

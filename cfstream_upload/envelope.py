@@ -8,6 +8,7 @@ may be HTML instead.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,9 +84,19 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
 
 def _json(body: bytes) -> object:
     try:
-        return json.loads(body)
+        # Python takes NaN and 1e999, which no reader of our own JSON would.
+        return json.loads(body, parse_constant=_refused, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+
+
+def _refused(word: str) -> float:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text)
 
 
 def _words(fields: dict[str, Any]) -> tuple[int | None, str]:
@@ -96,8 +107,9 @@ def _words(fields: dict[str, Any]) -> tuple[int | None, str]:
         for item in items if isinstance(items, list) else []:
             if not isinstance(item, dict):
                 continue
-            if code is None and isinstance(item.get("code"), int):
-                code = item["code"]
+            number = item.get("code")
+            if code is None and type(number) is int and abs(number) < 10**9:
+                code = number
             text = item.get("message")
             if isinstance(text, str) and text and text not in texts:
                 texts.append(text[:300])

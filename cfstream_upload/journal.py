@@ -347,6 +347,9 @@ def _translated(path: Path) -> Iterator[None]:
             f"The journal {path} cannot be used ({error})",
             "Check that the path is on a local disk with room, and that you may write there.",
         ) from None
+    except UnicodeDecodeError:
+        # Python meets damage in a name of the schema before SQLite does.
+        raise _unusable(path, "is damaged or not a journal of cfupload") from None
 
 
 def _watching(attempt: Attempt) -> tuple[str, tuple[object, ...]]:

@@ -27,8 +27,8 @@ import httpcore
 from .addresses import (
     UPLOAD_HOSTS,
     acceptable_api_base,
+    acceptable_proxy,
     acceptable_upload_url,
-    is_host,
     origin,
     parsed,
 )
@@ -50,6 +50,7 @@ __all__ = [
     "Wire",
     "WireError",
     "acceptable_api_base",
+    "acceptable_proxy",
     "acceptable_upload_url",
 ]
 
@@ -203,7 +204,7 @@ class _Pools(httpx.BaseTransport):
     def __init__(self, sockets: Sockets, ca_cert: Path | None, proxy: str | None) -> None:
         self._sockets = sockets
         self._ca_cert = ca_cert
-        self._proxy = None if proxy is None else _proxy_url(proxy)
+        self._proxy = None if proxy is None else acceptable_proxy(proxy)
         self._lock = threading.Lock()
         self._pools: dict[str, httpcore.ConnectionPool] = {}
 
@@ -300,16 +301,6 @@ class _ReplyStream(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
-
-
-def _proxy_url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        raise UnacceptableUrl("the proxy is no proper URL") from None
-    if url.scheme != "http" or not is_host(url.raw_host.decode("ascii")):
-        raise UnacceptableUrl("the proxy must be an http:// URL")
-    return url
 
 
 def _tls_context(ca_cert: Path | None) -> ssl.SSLContext:
