@@ -90,7 +90,8 @@ def parsed(text: str) -> httpx.URL:
     default = _DEFAULT_PORT[url.scheme]
     if not is_host(host) or theirs != (host, port if other.port != default else default):
         raise UnacceptableUrl("not a proper URL")
-    return url
+    # Written "Https", a scheme keeps its default port at first, and would be another origin.
+    return url if url.port is None else httpx.URL(str(url))
 
 
 def origin(url: httpx.URL) -> tuple[str, bytes, int | None]:

@@ -126,7 +126,9 @@ def _date(text: str | None) -> float | None:
 def _retry_after(text: str | None) -> float | None:
     if text is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
-        return float(text)
+    # Not strip() alone: it takes more for blank than float() does.
+    digits = text.strip(" \t")
+    if re.fullmatch(r"[0-9]{1,9}", digits, re.ASCII):
+        return float(digits)
     moment = _date(text)
     return None if moment is None else max(0.0, moment - datetime.now(UTC).timestamp())
