@@ -20,7 +20,7 @@ COMMAND_TIMEOUT = 30.0
 _LARGEST = 64 * 1024
 _TOKEN = re.compile(r"[!-~]{1,4096}\Z")
 _GLOBAL_KEY = re.compile(r"[0-9a-f]{37}\Z")
-_PROXY = re.compile(r"[!-~]+\Z")
+_PROXY = re.compile(r"[!-\[\]-~]+\Z")  # some parsers take a backslash for a slash
 _CLOUDFLARE_SECRETS = {
     "CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_KEY",
 }  # fmt: skip

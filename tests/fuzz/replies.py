@@ -224,5 +224,5 @@ def _strict(text: str) -> None:
 
 TARGETS = [
     Target("reply", near("reply", WORDS), check_reply, 200),
-    Target("envelope", _envelopes | near("envelope", _KEYS + _DATES), check_envelope, 700),
+    Target("envelope", _envelopes | near("envelope", _KEYS + _DATES), check_envelope, 500),
 ]

@@ -30,7 +30,9 @@ API = "https://api.cloudflare.com/client/v4"
 LOCAL = "http://127.0.0.1:8787/client/v4"
 TOKEN = "fuzz-token-77"
 # No parser at all: the only shape that an upload address of Stream may have.
-_PLAIN = re.compile(r"https://(?:upload\.cloudflarestream\.com|upload\.videodelivery\.net)(?:/.*)?")
+_PLAIN = re.compile(
+    r"https://(?:upload\.cloudflarestream\.com|upload\.videodelivery\.net)(?:[/?].*)?"
+)
 WORDS = [
     "https://", "http://", "//", "://", "file://", "upload.cloudflarestream.com",
     "upload.videodelivery.net", "api.cloudflare.com", "evil.example", "127.0.0.1", "localhost",
@@ -158,6 +160,6 @@ def check_proxy(data: bytes) -> None:
 
 
 TARGETS = [
-    Target("url", near("url", WORDS) | _joined.map(_bytes), check_url, 1000),
+    Target("url", near("url", WORDS) | _joined.map(_bytes), check_url, 800),
     Target("proxy", near("proxy", WORDS) | _joined.map(_bytes), check_proxy, 400),
 ]
