@@ -22,10 +22,10 @@ from cfstream_upload.errors import ConfigProblem, UsageProblem
 from cfstream_upload.manifest import COLUMNS, DONE, Known, Manifest, target_of
 from cfstream_upload.tus import Upload
 from cfstream_upload.video import LARGEST_METADATA, SOURCE_KEY, VideoOptions
-from cfstream_upload.wire import Wire
+from cfstream_upload.wire import Patience
 
 from .target import Target, near, wrong
-from .urls import API
+from .urls import API, answering
 
 UID = "a" * 32
 MARKER = f"1.{UID}.{'b' * 32}"
@@ -201,11 +201,12 @@ def check_metadata(data: bytes) -> None:
             assert refusal.hint
             return
     wanted = options.metadata(MARKER, "a.mp4", 120, "xxh3:0")
-    with Wire(api_base=API, token=None) as wire:
-        headers = Upload(wire, 1, wanted).creation_headers()
-        url = wire._permitted(f"{API}/accounts/{UID}/stream")
-        wire._fields("POST", url, headers, None)  # nothing that could break out of a header
-    header = headers["upload-metadata"]
+    wire, seen = answering(API)
+    url, headers = f"{API}/accounts/{UID}/stream", Upload(wire, 1, wanted).creation_headers()
+    seen.clear()
+    wire.request("POST", url, headers=headers, patience=Patience())
+    (request,) = seen
+    header = request.headers["upload-metadata"]
     assert re.fullmatch(r"[ -~]+", header)
     assert len(header) <= LARGEST_METADATA
     arrived = read_metadata(header, 0, Switches())["meta"]

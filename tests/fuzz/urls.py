@@ -113,7 +113,8 @@ def _upload(location: str, base: str) -> None:
 
 
 @functools.cache
-def _wire(base: str) -> tuple[Wire, list[httpx.Request]]:
+def answering(base: str) -> tuple[Wire, list[httpx.Request]]:
+    """A wire whose every request is answered with 200, and the list of what it sent."""
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -124,7 +125,7 @@ def _wire(base: str) -> tuple[Wire, list[httpx.Request]]:
 
 
 def _token_stays(text: str, base: str) -> None:
-    wire, seen = _wire(base)
+    wire, seen = answering(base)
     seen.clear()
     try:
         wire.request("GET", text, headers={}, patience=Patience())
