@@ -90,11 +90,12 @@ def _change(path: Path, table: str, changes: dict[str, Any], *, sealed: bool) ->
             if name not in changes:
                 continue
             value = changes[name]
-            value = value.encode("utf-8", "surrogatepass") if name == "path" else value
+            if name == "path" and isinstance(value, str):
+                value = value.encode("utf-8", "surrogatepass")
             try:
                 database.execute(f"UPDATE {table} SET {name} = ?", (value,))
                 taken = True
-            except (sqlite3.Error, ValueError, OverflowError, AttributeError):
+            except (sqlite3.Error, ValueError, OverflowError):
                 continue
         if sealed and table == "attempts":
             row = database.execute(f"SELECT {', '.join(kept)} FROM attempts").fetchone()

@@ -134,6 +134,7 @@ def _token_stays(text: str, base: str) -> None:
         return
     (request,) = seen
     url, api = _second(str(request.url)), _second(base)
+    assert not url.auth, text
     if "authorization" not in request.headers:
         return
     assert (url.scheme, url.host, url.port) == (api.scheme, api.host, api.port), text
