@@ -19,6 +19,7 @@ UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.n
 _DEFAULT_PORT = {"http": 80, "https": 443}
 # The characters of RFC 3986: where only these occur, URL parsers have little to disagree about.
 _URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,8192}")
+_GLUED_PORT = re.compile(r"\](?!:|$)")  # "[::1]80" has a port to some parsers, none to others
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
@@ -64,7 +65,8 @@ def acceptable_proxy(text: str) -> httpx.URL:
         host = url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError):
         raise UnacceptableUrl("the proxy is no proper URL") from None
-    if url.scheme != "http" or not is_host(host):
+    glued = _GLUED_PORT.search(text.rpartition("@")[2].rstrip("/"))
+    if url.scheme != "http" or not is_host(host) or glued:
         raise UnacceptableUrl("the proxy must be an http:// URL")
     return url
 
@@ -87,6 +89,8 @@ def parsed(text: str) -> httpx.URL:
         raise UnacceptableUrl("not a proper URL") from None
     if url.scheme not in _DEFAULT_PORT or other.scheme != url.scheme or "@" in other.netloc:
         raise UnacceptableUrl("not a plain http or https URL")
+    if _GLUED_PORT.search(other.netloc):
+        raise UnacceptableUrl("not a proper URL")
     default = _DEFAULT_PORT[url.scheme]
     if not is_host(host) or theirs != (host, port if other.port != default else default):
         raise UnacceptableUrl("not a proper URL")
