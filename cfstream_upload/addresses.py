@@ -19,6 +19,7 @@ UPLOAD_HOSTS = frozenset({"upload.cloudflarestream.com", "upload.videodelivery.n
 _DEFAULT_PORT = {"http": 80, "https": 443}
 # The characters of RFC 3986: where only these occur, URL parsers have little to disagree about.
 _URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,8192}")
+_GLUED_PORT = re.compile(r"\](?!:|$)")  # "[::1]80" has a port to some parsers, none to others
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
@@ -57,6 +58,19 @@ def acceptable_upload_url(location: str, api_base: str) -> str:
     return str(url)
 
 
+def acceptable_proxy(text: str) -> httpx.URL:
+    """An ``http://`` URL of a proxy, perhaps with user and password; else `UnacceptableUrl`."""
+    try:
+        url = httpx.URL(text)
+        host = url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        raise UnacceptableUrl("the proxy is no proper URL") from None
+    glued = _GLUED_PORT.search(text.rpartition("@")[2].rstrip("/"))
+    if url.scheme != "http" or not is_host(host) or glued:
+        raise UnacceptableUrl("the proxy must be an http:// URL")
+    return url
+
+
 def is_host(text: str) -> bool:
     """Whether ``text`` is a host's name or address as every parser reads it."""
     return _HOST.fullmatch(text) is not None
@@ -69,15 +83,19 @@ def parsed(text: str) -> httpx.URL:
     try:
         url, other = httpx.URL(text), urlsplit(text)
         host, port = url.raw_host.decode("ascii"), url.port
+        url.host.encode()  # decoded: "xn--" may stand before what no name can be
         theirs = other.hostname, other.port
     except (httpx.InvalidURL, ValueError):
         raise UnacceptableUrl("not a proper URL") from None
     if url.scheme not in _DEFAULT_PORT or other.scheme != url.scheme or "@" in other.netloc:
         raise UnacceptableUrl("not a plain http or https URL")
+    if _GLUED_PORT.search(other.netloc):
+        raise UnacceptableUrl("not a proper URL")
     default = _DEFAULT_PORT[url.scheme]
     if not is_host(host) or theirs != (host, port if other.port != default else default):
         raise UnacceptableUrl("not a proper URL")
-    return url
+    # Written "Https", a scheme keeps its default port at first, and would be another origin.
+    return url if url.port is None else httpx.URL(str(url))
 
 
 def origin(url: httpx.URL) -> tuple[str, bytes, int | None]:

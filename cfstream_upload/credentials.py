@@ -20,7 +20,7 @@ COMMAND_TIMEOUT = 30.0
 _LARGEST = 64 * 1024
 _TOKEN = re.compile(r"[!-~]{1,4096}\Z")
 _GLOBAL_KEY = re.compile(r"[0-9a-f]{37}\Z")
-_PROXY = re.compile(r"[!-~]+\Z")
+_PROXY = re.compile(r"[!-\[\]-~]+\Z")  # some parsers take a backslash for a slash
 _CLOUDFLARE_SECRETS = {
     "CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_KEY",
 }  # fmt: skip
@@ -168,12 +168,23 @@ def proxy_url(text: str, origin: str, *, flag: bool = False) -> str:
             "--proxy takes no user or password: every process can read a command line",
             "Put the whole URL into HTTPS_PROXY.",
         )
-    if not good or not _PROXY.match(url):
+    if not good or not _PROXY.match(url) or not _is_connectable(url):
         raise problem(
             f"The proxy of {origin} is no URL of an http proxy",
             "Like http://proxy.example.com:3128",
         )
     return url.removesuffix("/")
+
+
+def _is_connectable(url: str) -> bool:
+    """Whether the parser that will connect takes ``url``: the HTTP library comes with it."""
+    from cfstream_upload.wire import UnacceptableUrl, acceptable_proxy
+
+    try:
+        acceptable_proxy(url)
+    except UnacceptableUrl:
+        return False
+    return True
 
 
 def without_password(url: str) -> str:

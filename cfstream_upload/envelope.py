@@ -8,6 +8,7 @@ may be HTML instead.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -91,9 +92,19 @@ def decipher(
 
 def _json(body: bytes) -> object:
     try:
-        return json.loads(body)
+        # Python takes NaN and 1e999, which no reader of our own JSON would.
+        return json.loads(body, parse_constant=_refused, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+
+
+def _refused(word: str) -> float:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text)
 
 
 def _words(fields: dict[str, Any], redact: Callable[[str], str]) -> tuple[int | None, str]:
@@ -104,8 +115,9 @@ def _words(fields: dict[str, Any], redact: Callable[[str], str]) -> tuple[int | 
         for item in items if isinstance(items, list) else []:
             if not isinstance(item, dict):
                 continue
-            if code is None and isinstance(item.get("code"), int):
-                code = item["code"]
+            number = item.get("code")
+            if code is None and type(number) is int and abs(number) < 10**9:
+                code = number
             text = item.get("message")
             if isinstance(text, str) and text and text not in texts:
                 # Redacted first: half a secret would no longer be found.
@@ -123,7 +135,9 @@ def _date(text: str | None) -> float | None:
 def _retry_after(text: str | None) -> float | None:
     if text is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
-        return float(text)
+    # Not strip() alone: it takes more for blank than float() does.
+    digits = text.strip(" \t")
+    if re.fullmatch(r"[0-9]{1,9}", digits, re.ASCII):
+        return float(digits)
     moment = _date(text)
     return None if moment is None else max(0.0, moment - datetime.now(UTC).timestamp())

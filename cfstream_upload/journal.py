@@ -339,6 +339,9 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None)
         raise in_words(path, code, str(error), _cause(path, code)) from None
+    except UnicodeDecodeError:
+        # Python meets damage in a name of the schema before SQLite does.
+        raise unusable(path, "is damaged or not a journal of cfupload") from None
 
 
 def _cause(path: Path, code: int | None) -> int:

@@ -97,9 +97,11 @@ def write(path: Path, profile: str, key: str, text: str | None) -> None:
 
 
 def _document(path: Path) -> dict[str, Any]:
+    content = b""
     try:
         with path.open("rb") as file:
-            document = tomllib.loads(file.read(_LARGEST).decode())
+            content = file.read(_LARGEST)
+            document = tomllib.loads(content.decode())
             if _holds_secret(document):
                 refuse_if_shared(file.fileno(), path)
     except FileNotFoundError:
@@ -111,13 +113,22 @@ def _document(path: Path) -> dict[str, Any]:
             "Fix it, or name another: CFUPLOAD_CONFIG.",
         ) from None
     except ValueError as error:
-        # Of the parser's words only the position: the rest may quote the file.
-        where = _POSITION.search(str(error))
         raise ConfigProblem(
-            f"The config file {path} is not proper TOML{f' {where[0]}' if where else ''}",
+            f"The config file {path} is not proper TOML{_place(error, content)}",
             "Fix it by hand, or move it away and run: cfupload config set",
         ) from None
     return document
+
+
+def _place(error: ValueError, content: bytes) -> str:
+    """Of the parser's words only the position: the rest may quote the file."""
+    if isinstance(error, UnicodeDecodeError):
+        content = content[: error.start]
+    elif not str(error).endswith("(at end of document)"):
+        where = _POSITION.search(str(error))
+        return f" {where[0]}" if where else ""
+    lines = content.count(b"\n") + 1
+    return f" at line {lines}"
 
 
 def _holds_secret(document: Mapping[str, Any]) -> bool:

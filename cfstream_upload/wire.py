@@ -27,8 +27,8 @@ import httpcore
 from .addresses import (
     UPLOAD_HOSTS,
     acceptable_api_base,
+    acceptable_proxy,
     acceptable_upload_url,
-    is_host,
     origin,
     parsed,
 )
@@ -51,6 +51,7 @@ __all__ = [
     "Wire",
     "WireError",
     "acceptable_api_base",
+    "acceptable_proxy",
     "acceptable_upload_url",
 ]
 
@@ -120,7 +121,7 @@ class Wire:
         self._redactor.add(token or "")
         self._proxied = proxy is not None
         self._sockets = Sockets(connect_timeout)
-        address = None if proxy is None else _proxy_url(proxy)
+        address = None if proxy is None else acceptable_proxy(proxy)
         self._redactor.add(address.password if address else "")
         self._transport = transport or _Pools(self._sockets, ca_cert, address)
 
@@ -319,16 +320,6 @@ class _ReplyStream(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
-
-
-def _proxy_url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        raise UnacceptableUrl("the proxy is no proper URL") from None
-    if url.scheme != "http" or not is_host(url.raw_host.decode("ascii")):
-        raise UnacceptableUrl("the proxy must be an http:// URL")
-    return url
 
 
 def _tls_context(ca_cert: Path | None) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from pathlib import Path
@@ -69,8 +70,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _as_text(path: Path, key: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int):
-        return str(value)
+    with contextlib.suppress(ValueError):  # TOML's 0xff may have more digits than Python writes
+        if isinstance(value, str | int):
+            return str(value)
     raise UsageProblem(
         f"--meta-file {path}: the value of {key!r} is neither text, number, true nor false",
         "Stream's meta is flat: put a longer value in quotes.",
