@@ -145,7 +145,8 @@ def test_killed_in_mid_patch_it_comes_back_with_every_acknowledged_byte_and_its_
     assert not process.ready.exists()
     # Nothing but where it is: no word of the connections that were cut.
     told = [line.partition("=")[0] for line in process.told().splitlines()]
-    assert told == [f"export {name}" for name in first.environment]
+    pages = f"Its pages, live, for a browser on this machine: http://127.0.0.1:{first.port}/"
+    assert told == [*(f"export {name}" for name in first.environment), pages]
     with opened(process.folder / "data") as folder:
         stream = Stream(data=folder.videos, new_uid=folder.new_uid)
         assert stream.sha256(upload.uid) == hashlib.sha256(data).hexdigest()

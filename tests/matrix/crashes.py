@@ -106,7 +106,7 @@ def _fault(*faults: Fault) -> Arm:
 
 def _hints(_: Stage, patch: pytest.MonkeyPatch) -> None:
     """Write every offset, so that the hints are commits too."""
-    patch.setattr("cfstream_upload.transfer.HINT_EVERY", 0.0)
+    patch.setattr("cfstream_upload.entry.HINT_EVERY", 0.0)
 
 
 class HalfCommitting(Journal):
