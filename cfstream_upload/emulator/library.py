@@ -8,8 +8,9 @@ from typing import Any
 
 from .store import Media, Store
 from .switches import Switches
+from .tally import Tally
 from .timestamps import SECOND
-from .videos import ENCODING, FAILED, QUEUED, READY, Pace, Video, shown, state_of
+from .videos import Pace, Video, shown, state_of
 
 TOMBSTONE_LIFE = 24 * 3600 * SECOND
 
@@ -35,14 +36,13 @@ class Library:
         self._pace = pace
         self._customer = customer
         self._videos: dict[str, Video] = {}
-        # Every video that holds storage, and some that did: the quota is asked for at each create.
-        self._reserving: set[str] = set()
+        self._tally = Tally(self.now, self.state, self._has_vanished)
         for video in store.load():
             if video.draft or self._is_long_gone(video):
                 store.forget(video.uid)
             else:
                 self._videos[video.uid] = video
-                self._reserving.add(video.uid)
+                self._tally.put(video)
         self._newest = max((video.created for video in self._videos.values()), default=0)
 
     def now(self) -> int:
@@ -58,7 +58,7 @@ class Library:
         """Take in a new video."""
         self._store.save(video)
         self._videos[video.uid] = video
-        self._reserving.add(video.uid)
+        self._tally.put(video)
 
     def draft(self, video: Video) -> Media:
         """Make room for the bytes of a video that nobody sees before `add` is called with it."""
@@ -74,6 +74,7 @@ class Library:
         video = replace(self._videos[uid], **fields)
         self._store.save(video)
         self._videos[uid] = video
+        self._tally.put(video)
         return video
 
     def delete(self, uid: str) -> None:
@@ -118,49 +119,28 @@ class Library:
         return shown(video, self.now(), self._pace, self._switches, self._customer)
 
     def reserved_minutes(self, creator: str | None = None) -> float:
-        """Give the storage held by uploads that are not processed yet, in minutes.
-
-        https://developers.cloudflare.com/stream/pricing/: a reservation is released when the
-        video is processed, has failed, or its upload URL has expired.
-        """
-        now, seconds = self.now(), 0
-        for uid in list(self._reserving):
-            video = self._videos[uid]
-            if self._is_over(video):
-                self._reserving.remove(uid)
-            elif creator in (None, video.creator) and (video.whole or now < video.expiry):
-                seconds += video.reservation
-        return seconds / 60
+        """Give the storage held by uploads that are not processed yet, in minutes."""
+        return self._tally_of(creator).reserved_seconds() / 60
 
     def used_minutes(self, creator: str | None = None) -> float:
         """Give the length of all videos that can be played, in minutes."""
-        seconds = sum(
-            video.duration
-            for video in self._videos.values()
-            if video.duration is not None
-            and creator in (None, video.creator)
-            and self.find(video.uid) is not None
-            and self.state(video) == READY
-        )
-        return seconds / 60
+        return self._tally_of(creator).used_seconds() / 60
 
     def being_encoded(self) -> int:
         """How many videos are queued or being encoded."""
-        waiting = (self._videos[uid] for uid in self._reserving)
-        return sum(
-            video.whole is not None
-            and video.deleted is None
-            and self.state(video) in (QUEUED, ENCODING)
-            for video in waiting
-        )
+        return self._tally.being_encoded()
+
+    def _tally_of(self, creator: str | None) -> Tally:
+        if creator is None:
+            return self._tally
+        tally = Tally(self.now, self.state, self._has_vanished)
+        for video in self._videos.values():
+            if video.creator == creator:
+                tally.put(video)
+        return tally
 
     def _is_long_gone(self, video: Video) -> bool:
         return video.deleted is not None and self.now() > video.deleted + TOMBSTONE_LIFE
-
-    def _is_over(self, video: Video) -> bool:
-        if video.deleted is not None or self._has_vanished(video):
-            return True
-        return video.whole is not None and self.state(video) in (READY, FAILED)
 
     def _has_vanished(self, video: Video) -> bool:
         if video.scheduled_deletion is not None and self.now() >= video.scheduled_deletion:
