@@ -32,7 +32,8 @@ from .patience import (
 
 _STAGGER = 0.3  # seconds before the next address of a host is tried beside the first
 _READ = 64 * 1024
-_UNSENT = 256 * 1024  # bytes the kernel may hold unsent, so that "sent" means nearly gone
+_UNSENT_BLOCKS = 2  # blocks that the kernel may hold unsent, so that "sent" means nearly gone
+_LEAST_UNSENT, _MOST_UNSENT = 128 * 1024, 2 * 1024 * 1024
 
 _T = TypeVar("_T")
 _Address = tuple[int, int, int, str, Any]
@@ -95,6 +96,7 @@ class _Stream(httpcore.NetworkStream):
         self._host = host
         self._tls = tls
         self._early = bytearray()  # what the peer said while we were still writing
+        self._unsent = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Up to ``max_bytes``; empty when the peer has closed its side."""
@@ -119,6 +121,8 @@ class _Stream(httpcore.NetworkStream):
         """Send it all, or raise WriteError: httpcore then reads the reply that may be there."""
         left = memoryview(buffer)
         try:
+            unsent = min(_MOST_UNSENT, _UNSENT_BLOCKS * len(buffer))
+            self._keep_unsent(max(_LEAST_UNSENT, unsent))
             while left:
                 left = left[self._send_some(left) :]
         except (OSError, ValueError):
@@ -186,6 +190,15 @@ class _Stream(httpcore.NetworkStream):
             except ssl.SSLWantWriteError:
                 event = selectors.EVENT_WRITE
             _ready(self._sock, event, pause)
+
+    def _keep_unsent(self, count: int) -> None:
+        """Let the kernel hold at most ``count`` bytes that have not left yet."""
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        if option is None or count == self._unsent:
+            return
+        self._unsent = count
+        with contextlib.suppress(OSError):  # no TCP: a test's pair of sockets
+            self._sock.setsockopt(socket.IPPROTO_TCP, option, count)
 
     def _send_some(self, left: memoryview) -> int:
         """Wait until the socket takes something; the count of bytes that it took."""
@@ -312,10 +325,6 @@ def _begin(address: _Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        unsent = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-        if unsent is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, unsent, _UNSENT)
         code = sock.connect_ex(where)
         if code not in _IN_PROGRESS:
             raise OSError(code, os.strerror(code))

@@ -352,7 +352,7 @@ def test_one_large_block_to_a_slow_reader_is_not_stalled(
     serve: Serve, authority: trustme.CA, ca_cert: Path, secure: bool
 ) -> None:
     def slow(sock: socket.socket) -> None:
-        left = 1 << 22
+        left = 1 << 23
         head_of(sock)
         while left and (part := sock.recv(min(left, 1 << 14))):
             left -= len(part)
@@ -363,11 +363,11 @@ def test_one_large_block_to_a_slow_reader_is_not_stalled(
     server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     with wired(server.base, ca_cert) as wire:
         began = time.monotonic()
-        patience = Patience(deadline=None, stall=0.3)
-        block = bytes(1 << 22)
-        reply = send(wire, server.upload, "PATCH", size=1 << 22, body=[block], patience=patience)
+        patience = Patience(deadline=None, stall=0.6)
+        block = bytes(1 << 23)
+        reply = send(wire, server.upload, "PATCH", size=1 << 23, body=[block], patience=patience)
     assert reply.status == 200
-    assert time.monotonic() - began > 0.5
+    assert time.monotonic() - began > 1.0
 
 
 def test_a_server_that_ends_its_side_and_reads_no_more_is_a_cut(serve: Serve) -> None:

@@ -17,6 +17,14 @@ AIOTUS = "aiotus>=1.1,<2"
 NODE_PACKAGES = {"cloudflare": "^7.3.0", "tus-js-client": "^4.3.1"}
 
 
+# CI gives pip the packages of its lock alone, and these are not among them.
+_AT_THE_REGISTRY = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PIP_NO_INDEX", "PIP_FIND_LINKS")
+}
+
+
 class Missing(Exception):
     """A client cannot be had here; the text says why."""
 
@@ -63,7 +71,7 @@ def _run(command: list[str], place: Path) -> str:
         done = subprocess.run(
             command,
             cwd=place,
-            env={**os.environ, "CI": "1"},
+            env={**_AT_THE_REGISTRY, "CI": "1"},
             capture_output=True,
             text=True,
             errors="replace",
