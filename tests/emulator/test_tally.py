@@ -44,10 +44,12 @@ class World:
             return
         elif change in ("whole", "failed"):
             video = replace(video, whole=self.now, reason="x" if change == "failed" else "")
+        elif change == "deleted":
+            video = replace(video, deleted=self.now)
+        elif change == "expiry":
+            video = replace(video, expiry=self.now + 3 * SECOND)
         else:
-            name = {"deleted": "deleted", "expiry": "expiry"}.get(change, "scheduled_deletion")
-            moment = self.now if change == "deleted" else self.now + 3 * SECOND
-            video = replace(video, **{name: moment})
+            video = replace(video, scheduled_deletion=self.now + 3 * SECOND)
         self.videos[uid] = video
         self.tally.put(video)
 
