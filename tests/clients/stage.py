@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,7 +104,10 @@ def digest(file: Path) -> str:
 @contextmanager
 def staged(folder: Path, **service: Any) -> Iterator[Stage]:  # noqa: ANN401  # passed through
     """Serve a fresh Stream below ``folder``; ``service`` are its options."""
-    model = Stream(data=folder / "stream", **service)
+    # Of their own: the suite looks for those that are made unnamed in whatever a process shows,
+    # and other people's clients show an upload URL, or take a token in their arguments.
+    account, token = secrets.token_hex(16), secrets.token_urlsafe(30)
+    model = Stream(data=folder / "stream", account=account, token=token, **service)
     with (
         running(model, with_token_port=True) as endpoint,
         TcpProxy("127.0.0.1", endpoint.port) as proxy,
