@@ -139,7 +139,7 @@ class Stream:
         query = {"asc": "true", "limit": str(PAGE), **filters}
         if since is not None:
             # An hour of doubt: the Date of a reply may be later than the creation it announced.
-            moment = datetime.fromtimestamp(since - 3600, UTC)
+            moment = datetime.fromtimestamp(max(0.0, since - 3600), UTC)
             query["start"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         seen: set[str] = set()
         for _ in range(MOST_PAGES):

@@ -136,7 +136,7 @@ def test_the_compose_files_command_health_check_and_credentials_fit_together(
     assert ended.returncode == 0
     assert stream["volumes"] == ["stream:/data"]
     assert "stream" in compose["volumes"]
-    assert stream["ports"] == ["127.0.0.1:8787:8787"]
+    assert stream["ports"] == ["127.0.0.1:8787:8787", "127.0.0.1:8788:8788"]
     assert uploader["depends_on"] == {"stream": {"condition": "service_healthy"}}
     given = uploader["environment"]
     url = given["CLOUDFLARE_API_BASE_URL"].replace("stream:8787", f"127.0.0.1:{contained}")

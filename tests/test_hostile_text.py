@@ -345,11 +345,13 @@ def test_whatever_a_document_holds_it_is_json_of_one_reading(content: object) ->
 
 
 def test_what_a_server_nests_or_numbers_without_end_is_json_all_the_same() -> None:
-    answer = decipher(200, {}, b'{"success": true, "result": {"duration": 1e999, "size": -1e999}}')
+    answer = decipher(200, {}, b'{"success": true, "result": {"duration": 1e999}}')
+    assert answer.result is None
     deep: Any = "x"
     for _ in range(5000):
         deep = [deep]
-    told = _strict(as_json({**answer.result, "more": deep}, str))
+    held = {"duration": float("inf"), "size": float("-inf"), "more": deep}
+    told = _strict(as_json(held, str))
     assert (told["duration"], told["size"]) == (None, None)
 
 

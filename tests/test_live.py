@@ -29,12 +29,14 @@ OTHER = Switches(
     modified_while_uploading=True, uploaded_at_creation=False, pending_after_whole=0.3,
     expired_record="vanishes", list_lag=0.3, false_404s=2, before_inclusive=True,
     after_inclusive=False, total_as="str", delete_reply="json", wrong_token="403",
-    wrong_account="404", token_owner="user", uploads_count_to_limit=True,
+    wrong_account="404", token_owner="user", uploads_count_to_limit=True, form_used="409",
+    form_after_cut="used", form_not_post="400", form_too_large="400", form_expiry_cap=3600.0,
+    form_name=False,
 )  # fmt: skip
 THIRD = Switches(
     after_completion="410", after_expiry="403", after_deletion="403", keep="nothing",
     tus_errors="empty", size_while_pending="length", token_owner="account",
-    usage_counts_reservations=False,
+    usage_counts_reservations=False, form_used="404", form_expiry_cap=None,
 )  # fmt: skip
 MEASURED = {"pending_after_whole", "list_lag"}
 """Times: what is told is when it was first seen to be over."""
@@ -67,7 +69,7 @@ def test_it_tells_each_switch_as_it_was_set_and_leaves_nothing(
     pytester: pytest.Pytester, switches: Switches, more: tuple[str, ...]
 ) -> None:
     model = Stream(switches=switches)
-    with running(model) as endpoint:
+    with running(model, with_token_port=bool(more)) as endpoint:
         ended, answers = asked(pytester, *more, environment=endpoint.environment)
     assert ended.ret == 0
     assert answers["no_value_fits"] == {}
@@ -78,9 +80,10 @@ def test_it_tells_each_switch_as_it_was_set_and_leaves_nothing(
         # Never less than it is, and no more than a busy machine adds.
         assert set_to[name] - 0.05 <= told.pop(name) < set_to.pop(name) + 5
     unanswered = set(answers["not_answered"])
-    assert unanswered == ({"oversize_chunk"} if not more else set()) | (
-        set() if switches.usage_counts_reservations else {"tus_reservation"}
-    )
+    expected = {"queue_full_code", "queue_full_wait"}
+    expected |= set() if more else {"oversize_chunk", "form_too_large"}
+    expected |= set() if switches.usage_counts_reservations else {"tus_reservation"}
+    assert unanswered == expected
     assert told == {name: value for name, value in set_to.items() if name not in unanswered}
     printed = ended.stdout.str()
     assert endpoint.token not in printed + json.dumps(answers)

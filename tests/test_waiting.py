@@ -108,18 +108,18 @@ def test_the_deadline_is_8_and_the_video_stays_as_the_receipt(scene: Stage, vide
 def test_a_processing_error_is_11_with_streams_code_and_text(scene: Stage, video: Path) -> None:
     def spoil(event: events.Event) -> None:
         if isinstance(event, events.Uploaded):
-            scene.model.fail(event.uid, "ERR_MALFORMED_VIDEO")
+            scene.model.fail(event.uid, "ERR_NON_VIDEO")
 
     with scene.session() as session:
         session.tell = spoil
         result = Sending(session, str(video), Wishes(wait=Goal("ready"))).run()
     assert (result.exit_code, result.state, result.cleanup) == (11, "error", "none")
-    assert "ERR_MALFORMED_VIDEO: The file was not recognized" in str(result.error)
+    assert "ERR_NON_VIDEO: The file was not recognized" in str(result.error)
     assert "DELETE" not in scene.methods()
     # The next run finds the receipt, and says why as well.
     later = scene.send(video)
     assert later.exit_code == 11
-    assert "ERR_MALFORMED_VIDEO" in str(later.error)
+    assert "ERR_NON_VIDEO" in str(later.error)
 
 
 def test_interrupted_after_the_last_byte_is_8_and_deletes_nothing(

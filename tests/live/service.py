@@ -202,6 +202,45 @@ class Live:
         assert reply.status_code in (200, 204), f"PATCH: {reply.status_code} {reply.text[:300]}"
         return upload
 
+    # --- forms -----------------------------------------------------------------------------------
+
+    def try_direct_upload(self, **more: str) -> httpx.Response:
+        """Ask for a URL that takes one form."""
+        asked = {"maxDurationSeconds": 60, "creator": self.mark, **more}
+        reply = self.api("POST", "/stream/direct_upload", json=asked)
+        if reply.is_success:
+            self._made.append(reply.json()["result"]["uid"])
+        return reply
+
+    def direct_upload(self) -> tuple[str, str]:
+        """Get the UID and the URL of a form."""
+        reply = self.try_direct_upload()
+        assert reply.is_success, f"direct_upload: {told(reply)}"
+        result = reply.json()["result"]
+        return result["uid"], result["uploadURL"]
+
+    def form(self, url: str) -> httpx.Response:
+        """Send the sample in a form."""
+        return self._http.post(url, files={"file": ("live.mp4", SAMPLE.read_bytes(), "video/mp4")})
+
+    def plain(
+        self,
+        method: str,
+        url: str,
+        content: Iterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request without the token."""
+        return self._http.request(method, url, content=content, headers=headers)
+
+    def basic(self, name: str) -> httpx.Response:
+        """Send the sample in a form to the API itself."""
+        files = {"file": (name, SAMPLE.read_bytes(), "video/mp4")}
+        reply = self.api("POST", files=files, headers={"upload-creator": self.mark})
+        if reply.is_success:
+            self._made.append(reply.json()["result"]["uid"])
+        return reply
+
     # --- afterwards ------------------------------------------------------------------------------
 
     def clean(self) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import datetime
 
 import httpx
 import pytest
 
 from live.answers import Answers
 from live.service import SAMPLE, SMALLEST_CHUNK, Live, told
+from live.windows import HOUR, find_longest, length_of
 
 # Some wait for minutes, on Stream's clock.
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
-HOUR, DAY = 3600, 86_400
-WINDOWS = (HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY)
 LONGEST_HEADER = 8192
 
 
@@ -25,43 +23,19 @@ LONGEST_HEADER = 8192
 
 def test_default_expiry(live: Live, answers: Answers) -> None:
     uid = live.create(10).uid
-    seconds = _window(live.shown(uid))
+    seconds = length_of(live.shown(uid))
     answers.found("default_expiry", round(seconds), f"created + {seconds:.3f} s")
     edited = live.api("POST", f"/stream/{uid}", json={"uploadExpiry": live.moment(HOUR)})
-    now = _window(live.shown(uid))
+    now = length_of(live.shown(uid))
     answers.note("editing uploadExpiry", f"{edited.status_code}: created + {now:.0f} s")
 
 
 def test_longest_expiry(live: Live, answers: Answers) -> None:
-    longest, told_of = None, ""
-    for window in WINDOWS:
-        # A minute less than the round number, for clocks that differ.
-        reply = live.try_create(10, live.metadata(expiry=live.moment(window - 60)))
-        if reply.status_code != 201:
-            told_of = f"{window} s: {told(reply)}"
-            break
-        uid = live.made(reply, 10).uid
-        given = _window(live.shown(uid))
-        live.delete(uid)
-        if given < window - 180:
-            longest, told_of = round(given), f"{window} s is cut to {given:.0f} s"
-            break
-        longest = window
-    else:
-        answers.found("expiry_cap", None, f"{WINDOWS[-1]} s is taken")
-        return
-    if longest is None:
-        answers.unanswered("expiry_cap", f"an hour is too long: {told_of}")
-    else:
-        answers.found("expiry_cap", longest, f"{longest} s is taken, {told_of}")
+    def ask(moment: str) -> tuple[httpx.Response, str]:
+        reply = live.try_create(10, live.metadata(expiry=moment))
+        return reply, reply.headers.get("stream-media-id", "")
 
-
-def _window(video: dict[str, str]) -> float:
-    return (_time(video["uploadExpiry"]) - _time(video["created"])).total_seconds()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    find_longest(live, answers, "expiry_cap", ask)
 
 
 # --- one video -----------------------------------------------------------------------------------

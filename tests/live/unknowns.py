@@ -62,6 +62,9 @@ UNKNOWNS = (
 
 NOT_ASKED = {
     "oversize_chunk": "takes 200 MiB of traffic: --live-big",
+    "form_too_large": "takes 200 MB of traffic: --live-big",
+    "queue_full_code": "needs 120 videos that are being encoded at once",
+    "queue_full_wait": "needs 120 videos that are being encoded at once",
 }
 """Switches without an answer unless a question gives one."""
 
@@ -78,6 +81,12 @@ SWITCHES = {
     "default_expiry": "test_default_expiry",
     "expiry_cap": "test_longest_expiry",
     "tus_reservation": "test_reservations",
+    "form_used": "test_a_form_that_is_sent_twice",
+    "form_after_cut": "test_a_form_that_breaks_off",
+    "form_not_post": "test_a_form_url_that_is_asked_otherwise",
+    "form_too_large": "test_a_form_that_is_too_large",
+    "form_expiry_cap": "test_longest_expiry_of_a_form",
+    "form_name": "test_name_of_a_basic_upload",
     "meta_while_pending": "test_meta",
     "meta_keys": "test_meta",
     "meta_limit": "test_longest_meta",

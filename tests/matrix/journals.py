@@ -227,7 +227,7 @@ def _older_copy(scene: Scene) -> None:
         path = video(current)
         with current.session() as session:
             assert session.rows() == []
-        copy = current.folder / "copy.db"
+        copy = current.folder / "journal.db.copy"
         if nth > 1:
             dies(current, path, nth, "after")
         shutil.copy(_journal(current), copy)
