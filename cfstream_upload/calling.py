@@ -36,6 +36,8 @@ def settings(
     host_id: str | None = None,
     ca_cert: str | os.PathLike[str] | None = None,
     proxy: str | None = None,
+    journal: str | None = None,
+    place: str | None = None,
     profile: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -54,6 +56,8 @@ def settings(
         "host_id": host_id,
         "ca_cert": ca_cert,
         "proxy": proxy,
+        "journal": journal,
+        "place": place,
     }
     given = {name: os.fspath(value) for name, value in named.items() if value is not None}
     flags = {"profile": profile}

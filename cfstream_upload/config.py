@@ -48,7 +48,8 @@ class Settings:
     """What a command works with. ``base`` has no trailing slash, ``account`` is 32 hex digits.
 
     Without an account or a token needed, those two may be empty. ``proxy`` is an ``http://`` URL,
-    perhaps with a password. ``warnings`` are lines to be shown once.
+    perhaps with a password, and so is ``journal``, a ``postgresql://`` URL; machines whose same
+    paths are not the same files differ in ``place``. ``warnings`` are lines to be shown once.
     """
 
     base: str
@@ -59,6 +60,8 @@ class Settings:
     host_id: str | None
     ca_cert: Path | None
     proxy: Secret | None
+    journal: Secret | None = None
+    place: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -97,9 +100,9 @@ def resolve(
 ) -> Settings:
     """The settings of this run. Raises `ConfigProblem`, or `UsageProblem` for a flag.
 
-    ``flags`` may hold ``profile``, ``ca_cert``, ``proxy`` and ``label``. Without ``need_account``
-    nothing that only a request to Cloudflare needs is read or judged: no token, certificate or
-    proxy. The label is read for sending alone. ``given`` holds settings by the names that
+    ``flags`` may hold ``profile``, ``ca_cert``, ``proxy``, ``label``, ``journal`` and ``place``.
+    Without ``need_account`` nothing that only a request to Cloudflare needs is read or judged: no
+    token, certificate or proxy. The label is read for sending alone. ``given`` holds settings by the names that
     `cfstream_upload.settings` has for them; they come before all others.
     """
     layers = Layers(flags, environ, given)
@@ -114,6 +117,8 @@ def resolve(
         host_id=_host_id(layers),
         ca_cert=_ca_cert(layers) if need_account else None,
         proxy=_proxy(layers, base) if need_account else None,
+        journal=_journal(layers),
+        place=_place(layers),
         warnings=_warnings(layers),
     )
 
@@ -146,6 +151,8 @@ def examine(flags: Mapping[str, object], environ: Mapping[str, str]) -> Examined
         host_id=tried("host_id", lambda: _host_id(layers), None),
         ca_cert=tried("ca_cert", lambda: _ca_cert(layers), None),
         proxy=tried("proxy", lambda: _proxy(layers, base or DEFAULT_BASE), None),
+        journal=tried("journal", lambda: _journal(layers), None),
+        place=tried("place", lambda: _place(layers), ""),
         warnings=_warnings(layers),
     )
     return Examined(settings, problems, tuple(_explained(layers)))
@@ -216,6 +223,8 @@ def _explained(layers: Layers) -> list[Setting]:
     add("ca_cert", layers.find("ca_cert"))
     add("proxy", layers.find("proxy"))
     add("no_proxy", layers.find("no_proxy"))
+    add("journal", layers.find("journal"), "SQLite in the state directory")
+    add("place", layers.find("place"))
     return rows
 
 
@@ -253,6 +262,10 @@ def _settable(name: str, text: str) -> str:
             return _judged_base(text, name)
         case "proxy":
             return credentials.proxy_url(text, name)
+        case "journal":
+            return credentials.journal_url(text, name)
+        case "place":
+            _check_place(text, name)
         case "label":
             _check_label(text, name)
         case "api_token_file" | "ca_cert" if text:
@@ -272,6 +285,8 @@ def _shown(name: str, text: str) -> str:
         return "(not 32 hex digits)"
     if name in ("proxy", "api_base_url"):
         return credentials.without_password(text)
+    if name == "journal":
+        return credentials.without_secrets(text)
     return text
 
 
@@ -395,3 +410,29 @@ def _proxy(layers: Layers, base: str) -> Secret | None:
     if passed_over and credentials.goes_direct(base, passed_over.text, passed_over.origin):
         return None
     return Secret(url)
+
+
+def _journal(layers: Layers) -> Secret | None:
+    found = layers.find("journal")
+    if found is None or not found.text:
+        return None
+    return Secret(credentials.journal_url(found.text, found.origin, flag=found.rank == 1))
+
+
+def _place(layers: Layers) -> str:
+    found = layers.find("place")
+    if found is None or not found.text:
+        return ""
+    _check_place(found.text, found.origin, UsageProblem if found.rank == 1 else ConfigProblem)
+    return found.text
+
+
+def _check_place(
+    text: str, origin: str, problem: type[UsageProblem | ConfigProblem] = ConfigProblem
+) -> None:
+    if not is_label(text):
+        raise problem(
+            f"The place of {origin} is no name",
+            "Use 1 to 64 of the letters A-Z a-z 0-9 _ . : / @ + - and begin with a letter, "
+            "a digit, _ or -.",
+        )

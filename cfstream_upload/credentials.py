@@ -24,6 +24,8 @@ _PROXY = re.compile(r"[!-\[\]-~]+\Z")  # some parsers take a backslash for a sla
 _CLOUDFLARE_SECRETS = {
     "CLOUDFLARE_API_TOKEN", "CF_API_TOKEN", "CLOUDFLARE_API_KEY", "CF_API_KEY",
 }  # fmt: skip
+_JOURNAL = re.compile(r"postgres(ql)?://[!-~]*\Z")
+_PASSWORDS = {"password", "sslpassword"}
 _PROXIES = ("CFUPLOAD_PROXY", "https_proxy", "HTTPS_PROXY")
 
 
@@ -187,6 +189,48 @@ def _is_connectable(url: str) -> bool:
     return True
 
 
+def journal_url(text: str, origin: str, *, flag: bool = False) -> str:
+    """``text`` as libpq's ``postgresql://`` URL.
+
+    Raises `ConfigProblem`, for a ``flag`` `UsageProblem`: also where that holds a password.
+    """
+    problem = UsageProblem if flag else ConfigProblem
+    if flag and passwords_in(text):
+        raise problem(
+            "--journal takes no password: every process can read a command line",
+            "Use libpq's own means (PGPASSFILE, PGSERVICE, PGPASSWORD), or put the whole URL into "
+            "CFUPLOAD_JOURNAL.",
+        )
+    if not _JOURNAL.match(text):
+        raise problem(
+            f"The journal of {origin} is no URL of a PostgreSQL database",
+            "Like postgresql://user@db.example.com/cfupload",
+        )
+    return text
+
+
+def passwords_in(url: str) -> list[str]:
+    """The passwords in a ``postgresql://`` URL, as written and as meant: before ``@``, or named."""
+    from urllib.parse import unquote
+
+    rest = url.partition("://")[2]
+    address, _, query = rest.partition("?")
+    # To libpq a question mark before the first slash may belong to the password.
+    userinfo = (address if "@" in address or "/" in address else rest).rpartition("@")[0]
+    found = [userinfo.partition(":")[2]]
+    for pair in query.partition("#")[0].split("&"):
+        name, _, value = pair.partition("=")
+        found += [value] if unquote(name).strip().lower() in _PASSWORDS else []
+    return [form for text in found if text for form in dict.fromkeys((text, unquote(text)))]
+
+
+def without_secrets(url: str) -> str:
+    """``url`` of a database with ``***`` for each password in it."""
+    for password in sorted(passwords_in(url), key=len, reverse=True):
+        url = url.replace(password, "***")
+    return url
+
+
 def without_password(url: str) -> str:
     """``url`` with ``***`` for the user and password before its last ``@``."""
     scheme, separator, rest = url.rpartition("://")
@@ -203,6 +247,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
         userinfo = environ.get(name, "").rpartition("://")[2].rpartition("@")[0]
         password = userinfo.partition(":")[2]
         found += [password, unquote(password)]
+    found += [*passwords_in(environ.get("CFUPLOAD_JOURNAL", "")), environ.get("PGPASSWORD", "")]
     return [secret for secret in found if secret]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cfstream_upload.attempt import Attempt, Now, Reason, Stage
 from cfstream_upload.errors import JournalProblem, LeftoverRemains, NotConfirmed
-from cfstream_upload.journal import Journal
+from cfstream_upload.ledger import Ledger
 
 HINT_EVERY = 1.0
 
@@ -15,7 +15,7 @@ HINT_EVERY = 1.0
 class Entry:
     """The entry of one attempt, as it was last written. ``clock`` is monotonic seconds."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], float], attempt: Attempt) -> None:
+    def __init__(self, journal: Ledger, clock: Callable[[], float], attempt: Attempt) -> None:
         self._journal = journal
         self._clock = clock
         self._written = attempt if attempt.row else None

@@ -14,7 +14,9 @@ The tree, each with its exit code::
     +-- LeftoverRemains           7   a leftover remains or may remain; it is recorded
     +-- NotConfirmed              8   whole on Stream as far as known, not confirmed
     +-- Busy                      9   another process is sending this file
+    |   +-- TakenOver             9   it went on with an upload that this one had begun
     +-- JournalProblem           10   the journal cannot be used; nothing was sent
+    |   +-- Estranged            10   the connection that held the locks was lost
     +-- ProcessingFailed         11   whole on Stream, could not be processed, not deleted
     +-- Interrupted         130/143   stopped by a signal and rolled back
 
@@ -138,12 +140,20 @@ class Busy(CfuploadError):
     action = "wait for it to end"
 
 
+class TakenOver(Busy):
+    """Another process took this upload over while the lock of this one was lost."""
+
+
 class JournalProblem(CfuploadError):
     """The journal cannot be used; nothing was sent."""
 
     exit_code = 10
     meaning = "the journal cannot be used; nothing was sent"
     action = "fix the path it names"
+
+
+class Estranged(JournalProblem):
+    """The connection that holds the locks was lost: nothing may be sent until it is regained."""
 
 
 class ProcessingFailed(CfuploadError):

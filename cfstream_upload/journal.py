@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -27,6 +27,8 @@ from cfstream_upload.journalwords import (
     unusable,
     unwritable,
 )
+from cfstream_upload.ledger import Wait
+from cfstream_upload.lock import Lock, hold
 from cfstream_upload.rows import (
     COLUMNS,
     WATCH,
@@ -288,6 +290,10 @@ class Journal:
         """The row of ``attempt`` as it is on disk now, or None when it is gone."""
         return next(iter(self._select("WHERE row = ?", (attempt.row,))), None)
 
+    def about(self, uids: Collection[str], ids: Collection[str]) -> list[Attempt]:
+        """The rows of any of these UIDs or attempts, oldest first."""
+        return [row for row in self.rows() if row.uid in uids or row.id in ids]
+
     def _select(self, where: str, values: tuple[object, ...]) -> list[Attempt]:
         with _translated(self._path), self._turn:
             found = self._db.execute(
@@ -312,6 +318,32 @@ class Journal:
     def unwatch(self, attempt: Attempt) -> None:
         """Forget the marker of ``attempt``."""
         self._commit(("DELETE FROM watches WHERE id = ?", (attempt.id,)))
+
+    # --- locks -----------------------------------------------------------------------------------
+
+    def named(self, file: Identity, path: str) -> Identity:  # noqa: ARG002  others name by path
+        """``file`` itself: device and inode are a file's name on one machine."""
+        return file
+
+    def lock(self, key: str, descriptor: int | None = None) -> Lock:
+        """Hold a file's lock. Raises `Busy`."""
+        return hold(self.folder / "locks", key, descriptor=descriptor)
+
+    def stands(self, key: str) -> bool:  # noqa: ARG002  the same for each
+        """Always: the kernel frees a lock when its process ends, and not before."""
+        return True
+
+    def regain(self, key: str, wait: Wait) -> None:
+        """Nothing to do: see `stands`."""
+
+
+@contextlib.contextmanager
+def nobody_sending(folder: Path) -> Iterator[None]:
+    """Hold every lock of ``folder``, whose journal need not be sound. Raises `Busy`."""
+    with contextlib.ExitStack() as held:
+        for path in sorted((folder / "locks").glob("*.lock")):
+            held.enter_context(hold(folder / "locks", path.stem))
+        yield
 
 
 def uids_at_a_glance(folder: Path, limit: int = 200) -> list[tuple[str, str]]:

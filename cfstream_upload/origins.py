@@ -37,6 +37,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "ci_run": ("GITHUB_RUN_ID", "CI_PIPELINE_ID"),
     "state_dir": ("CFUPLOAD_STATE_DIR",),
     "host_id": ("CFUPLOAD_HOST_ID",),
+    "journal": ("CFUPLOAD_JOURNAL",),
+    "place": ("CFUPLOAD_PLACE",),
 }
 MEANINGS: Mapping[str, str] = {
     "account_id": "The account: 32 hex digits.",
@@ -53,9 +55,11 @@ MEANINGS: Mapping[str, str] = {
     "ci_run": "The label where no other is set.",
     "state_dir": "Where the journal and the locks are.",
     "host_id": "This machine's name in markers: 32 hex digits.",
+    "journal": "A journal that machines share: postgresql://…; a password may stand in it.",
+    "place": "Machines whose same paths are not the same files have different places.",
 }
 """What the variables of each setting are for."""
-FLAGS = frozenset({"profile", "ca_cert", "proxy", "label"})
+FLAGS = frozenset({"profile", "ca_cert", "proxy", "label", "journal", "place"})
 """The settings that have an option too."""
 
 

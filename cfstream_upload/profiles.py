@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cfstream_upload.credentials import refuse_if_shared
+from cfstream_upload.credentials import passwords_in, refuse_if_shared
 from cfstream_upload.errors import ConfigProblem, UsageProblem
 from cfstream_upload.nearest import did_you_mean
 from cfstream_upload.statedir import write_private
@@ -17,7 +17,7 @@ from cfstream_upload.statedir import write_private
 DEFAULT_PROFILE = "default"
 KEYS = (
     "account_id", "api_token", "api_token_file", "token_command", "api_base_url", "ca_cert",
-    "proxy", "label",
+    "proxy", "label", "journal", "place",
 )  # fmt: skip
 """What a profile may hold."""
 
@@ -135,7 +135,9 @@ def _holds_secret(document: Mapping[str, Any]) -> bool:
     profiles = document.get("profiles")
     tables = profiles.values() if isinstance(profiles, dict) else ()
     return any(
-        "api_token" in keys or "@" in str(keys.get("proxy", ""))
+        "api_token" in keys
+        or "@" in str(keys.get("proxy", ""))
+        or passwords_in(str(keys.get("journal", "")))
         for keys in tables
         if isinstance(keys, dict)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cfstream_upload.attempt import ERROR, PENDING, Attempt, Identity, Stage
 from cfstream_upload.errors import JournalProblem, UsageProblem
-from cfstream_upload.journal import Journal
+from cfstream_upload.journal import Journal, nobody_sending
 from cfstream_upload.session import Session
 from cfstream_upload.statedir import prepare_folder, remembered_host
 from cfstream_upload.stream import Page
@@ -39,7 +39,7 @@ def rebuild_journal(session: Session) -> list[Attempt]:
     """
     folder = session.settings.state_dir
     prepare_folder(folder)
-    with session.nobody_sending():
+    with nobody_sending(folder):
         return _rebuilt(session, folder)
 
 

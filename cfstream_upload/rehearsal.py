@@ -76,6 +76,7 @@ def _receipt(rows: list[Attempt], ours: Attempt, wishes: Wishes) -> Attempt | No
 
 def _rows(session: Session, ours: Attempt) -> list[Attempt]:
     # A journal that is not there yet is not made for a rehearsal.
-    if not (session.settings.state_dir / "journal.db").exists():
+    shared = session.settings.journal is not None
+    if not shared and not (session.settings.state_dir / "journal.db").exists():
         return []
     return session.journal.rows_of(ours.base, ours.account, ours.file, ours.path)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from cfstream_upload import calling, events
-from cfstream_upload.attempt import Attempt, Stage, Verdict, is_label
+from cfstream_upload.attempt import Attempt, Identity, Stage, Verdict, is_label
 from cfstream_upload.config import Settings
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains, UsageProblem
@@ -180,13 +180,20 @@ class Sending:
         return row.stage is Stage.CREATED and not row.kept and self.session.key(row) == key
 
 
+def named(session: Session, source: Source) -> Identity:
+    """``source`` as the journal names it; what has one name everywhere keeps it."""
+    if getattr(source, "anywhere", False):
+        return source.identity
+    return session.named(source.identity, source.path)
+
+
 def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:
     """What any attempt to send ``source`` would look like: not yet one, for it has no marker."""
     settings = session.settings
     return Attempt(
         id="", host="", label=wishes.label,
         base=settings.base, account=settings.account,
-        path=source.path, file=source.identity,
+        path=source.path, file=named(session, source),
         options=wishes.options.canonical(), started=time.time(),
     )  # fmt: skip
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 from cfstream_upload import events
-from cfstream_upload.attempt import Attempt
+from cfstream_upload.attempt import Attempt, Identity
 from cfstream_upload.config import Settings
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import Busy, Interrupted
+from cfstream_upload.errors import Busy, ExtraMissing, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
-from cfstream_upload.lock import Lock, hold, key_of
+from cfstream_upload.ledger import Held, Ledger
+from cfstream_upload.lock import key_of
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
@@ -67,8 +67,10 @@ class Session:
         return Stream(self.wire, self.settings.base, self.settings.account)
 
     @cached_property
-    def journal(self) -> Journal:
+    def journal(self) -> Ledger:
         """The journal of the state directory. Raises `JournalProblem`."""
+        if self.settings.journal is not None:
+            raise ExtraMissing("This build has no journal but SQLite's", "Take --journal out.")
         return Journal.open(self.settings.state_dir)
 
     @cached_property
@@ -84,11 +86,6 @@ class Session:
         """The host part of the markers that this session writes."""
         return self.settings.host_id or self.journal.host
 
-    @property
-    def locks(self) -> Path:
-        """Where lock files are."""
-        return self.settings.state_dir / "locks"
-
     def patience(self) -> Patience:
         """For one small call outside an upload."""
         return Patience(60.0, self.stall, self._noticed)
@@ -98,14 +95,20 @@ class Session:
             raise Interrupted("Interrupted", signum=self.interruption.signum)
         return False
 
+    def named(self, file: Identity, path: str) -> Identity:
+        """``file`` as the journal names it; none is made for that where there is none yet."""
+        if self.settings.journal is None and "journal" not in self.__dict__:
+            return file
+        return self.journal.named(file, path)
+
     def key(self, attempt: Attempt) -> str:
         """The name of the lock under which ``attempt`` is run."""
         file = attempt.file
         return key_of(attempt.base, attempt.account, file.device, file.inode)
 
-    def lock(self, key: str, descriptor: int | None = None) -> Lock:
+    def lock(self, key: str, descriptor: int | None = None) -> Held:
         """Hold a file's lock. Raises `Busy`."""
-        return hold(self.locks, key, descriptor=descriptor)
+        return self.journal.lock(key, descriptor)
 
     @contextmanager
     def lock_of(self, attempt: Attempt) -> Iterator[None]:
@@ -113,7 +116,7 @@ class Session:
 
         A lock file that somebody deleted lets a second holder in; the file itself does not.
         """
-        descriptor = _opened_as(attempt)
+        descriptor = self._opened_as(attempt)
         try:
             with self.lock(self.key(attempt), descriptor):
                 yield
@@ -121,13 +124,19 @@ class Session:
             if descriptor is not None:
                 os.close(descriptor)
 
-    @contextmanager
-    def nobody_sending(self) -> Iterator[None]:
-        """Hold every lock of the state directory. Raises `Busy` if anybody has one."""
-        with ExitStack() as held:
-            for path in sorted(self.locks.glob("*.lock")):
-                held.enter_context(self.lock(path.stem))
-            yield
+    def _opened_as(self, attempt: Attempt) -> int | None:
+        """A descriptor of the file of ``attempt``, None where its path leads elsewhere by now."""
+        try:
+            descriptor = os.open(attempt.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except (OSError, ValueError):
+            return None
+        status, file = os.fstat(descriptor), attempt.file
+        here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
+        here = self.named(here, attempt.path)
+        if (here.device, here.inode) == (file.device, file.inode):
+            return descriptor
+        os.close(descriptor)
+        return None
 
     def is_running(self, attempt: Attempt) -> bool:
         """Whether some process holds the lock of ``attempt``."""
@@ -169,16 +178,3 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _opened_as(attempt: Attempt) -> int | None:
-    """A descriptor of the file of ``attempt``, None where its path leads elsewhere by now."""
-    try:
-        descriptor = os.open(attempt.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError):
-        return None
-    status, file = os.fstat(descriptor), attempt.file
-    if (status.st_dev, status.st_ino) == (file.device, file.inode):
-        return descriptor
-    os.close(descriptor)
-    return None

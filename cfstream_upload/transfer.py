@@ -36,7 +36,7 @@ from cfstream_upload.ending import Policy, doom
 from cfstream_upload.entry import Entry
 from cfstream_upload.errors import CfuploadError
 from cfstream_upload.interruption import Interruption
-from cfstream_upload.journal import Journal
+from cfstream_upload.ledger import Ledger
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
 from cfstream_upload.source import Source
 from cfstream_upload.stream import Stream
@@ -57,7 +57,7 @@ PROGRESS_EVERY = 0.1
 class Room:
     """What the conductor works with. ``clock`` is monotonic seconds, ``chance`` in [0, 1)."""
 
-    journal: Journal
+    journal: Ledger
     wire: Wire
     api: Stream
     policy: Policy

@@ -49,7 +49,10 @@ EFFECTS = {
     "rows": {"attempt"},
     "journalwords": {"errors"},
     "statedir": {"attempt", "errors", "ownership"},
-    "journal": {"attempt", "errors", "journalwords", "rows", "statedir"},
+    "ledger": {"attempt"},
+    "journal": {
+        "attempt", "errors", "journalwords", "ledger", "lock", "rows", "statedir",
+    },
     "lock": {"errors"},
     "interruption": set(),
     "credentials": {"errors", "wire"},
@@ -61,15 +64,15 @@ EFFECTS = {
 }  # fmt: skip
 
 CONDUCTORS = {
-    "entry": {"attempt", "errors", "journal"},
+    "entry": {"attempt", "errors", "ledger"},
     "transfer": {
-        "after", "attempt", "ending", "entry", "errors", "events", "interruption", "journal",
+        "after", "attempt", "ending", "entry", "errors", "events", "interruption", "ledger",
         "outcome",
         "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
-        "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
-        "safetext", "stream", "throttle", "transfer", "wire",
+        "attempt", "config", "ending", "errors", "events", "interruption", "journal", "ledger",
+        "lock", "safetext", "stream", "throttle", "transfer", "wire",
     },
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",

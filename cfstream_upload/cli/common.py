@@ -87,6 +87,26 @@ class Common:
             "--proxy", metavar="URL", help="An http:// proxy.", env=False, rich_help_panel=PANEL
         ),
     ] = None
+    journal: Annotated[
+        str | None,
+        option(
+            "--journal",
+            metavar="URL",
+            help="A journal that machines share: postgresql://…, without a password.",
+            env=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    place: Annotated[
+        str | None,
+        option(
+            "--place",
+            metavar="NAME",
+            help="Apart from machines whose same paths are other files.",
+            env=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
     no_color: Annotated[
         bool | None, option("--no-color", help="No colours.", rich_help_panel=PANEL)
     ] = None

@@ -153,4 +153,6 @@ def _uids() -> list[tuple[str, str]]:
     from cfstream_upload.cli.desk import state_dir
     from cfstream_upload.journal import uids_at_a_glance
 
+    if os.environ.get("CFUPLOAD_JOURNAL"):
+        return []  # nobody waits for a database at a Tab
     return [(uid, os.path.basename(path)) for uid, path in uids_at_a_glance(state_dir())]  # noqa: PTH119  # a name of any system, as bytes gave it

@@ -17,7 +17,7 @@ from cfstream_upload.errors import UsageProblem
 if TYPE_CHECKING:
     from cfstream_upload.config import Setting
 
-SECRET = ("api_token", "proxy")
+SECRET = ("api_token", "proxy", "journal")
 _KEY = typer.Argument(metavar="KEY", help="The setting, like account_id or token.")
 
 
@@ -127,6 +127,7 @@ def set_value(
         cfupload config set token --profile work < token.txt
     """
     from cfstream_upload import config
+    from cfstream_upload.credentials import passwords_in
 
     key = _known(key)
     if key == "api_token" and value is not None:
@@ -138,6 +139,11 @@ def set_value(
         raise UsageProblem(
             "A proxy's user or password on the command line can be read by everybody here",
             "Leave the value out: it is read from stdin or asked for.",
+        )
+    if key == "journal" and value is not None and passwords_in(value):
+        raise UsageProblem(
+            "A database's password on the command line can be read by everybody here",
+            "Leave the value out: it is read from stdin or asked for; or use PGPASSFILE.",
         )
     profile = desk.common.profile or os.environ.get("CFUPLOAD_PROFILE") or "default"
     text = _asked(key) if value is None else value

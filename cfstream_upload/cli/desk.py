@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,19 +68,30 @@ class Desk:
         from cfstream_upload.config import resolve
 
         if self.common.local:
-            return local_settings(state_dir())
+            around = resolve(self.flags(), os.environ, need_account=False, read_label=False)
+            self._learn(around)
+            local = local_settings(around.state_dir)
+            return replace(local, journal=around.journal, place=around.place)
         settings = resolve(
             self.flags(), os.environ, read_label=read_label, need_account=need_account
         )
         for warning in settings.warnings:
             self.console.warning(warning)
-        self.redactor.add(settings.token.reveal())
+        self._learn(settings)
         return settings
+
+    def _learn(self, settings: Settings) -> None:
+        from cfstream_upload.credentials import passwords_in
+
+        journal = settings.journal.reveal() if settings.journal else ""
+        for secret in (settings.token.reveal(), *passwords_in(journal)):
+            self.redactor.add(secret)
 
     def flags(self) -> dict[str, object]:
         """The options of everywhere that settings are made from."""
         common = self.common
-        return {"profile": common.profile, "ca_cert": common.ca_cert, "proxy": common.proxy}
+        names = ("profile", "ca_cert", "proxy", "journal", "place")
+        return {name: getattr(common, name) for name in names}
 
     def session(
         self,

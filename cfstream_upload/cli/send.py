@@ -199,6 +199,7 @@ def _knows_better(session: Session, path: str, done: Result) -> bool:
     settings = session.settings
     here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
     absolute = str(Path(path).absolute())
+    here = session.named(here, absolute)
     rows = session.journal.rows_of(settings.base, settings.account, here, absolute)
     return bool(rows) and all(row.uid != done.uid for row in rows)
 

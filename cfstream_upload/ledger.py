@@ -1,0 +1,93 @@
+"""What the program asks of a journal, whatever it is made of.
+
+`journal.Journal` is one SQLite file of this machine; `fleet.journal.FleetJournal` is a database
+that many machines share. Both pass one contract: ``tests/test_journal.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Protocol, Self
+
+from cfstream_upload.attempt import Attempt, Identity
+
+Wait = Callable[[int, str], bool]
+"""Waits before try number ``n`` for the reason in words; False: it is not worth another try."""
+
+
+class Held(Protocol):
+    """A lock that is held; a context manager that frees it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def release(self) -> None:
+        """Free the lock; a second call does nothing."""
+
+    def add_source(self, descriptor: int) -> None:
+        """Lock the open file too, if its file system can. Raises `Busy`."""
+
+
+class Ledger(Protocol):
+    """The rows, the watched markers and the locks of everybody who shares this journal.
+
+    Safe to use from several threads. Any call may raise `JournalProblem`; one that writes raises
+    `Estranged` where the lock of its row is no longer known to be held: nothing may be sent for
+    that row until `regain` returned and the row was read anew.
+    """
+
+    @property
+    def host(self) -> str:
+        """The random name in markers, 32 hex digits: one for all who share this journal."""
+
+    def record(self, attempt: Attempt, *, watch: bool = False) -> Attempt:
+        """Write ``attempt`` durably, and watch its marker if told to; the answer has its row."""
+
+    def remove(self, attempt: Attempt, *, watch: bool = True) -> None:
+        """Drop the row of ``attempt``; its marker is watched from then on, unless told not to."""
+
+    def rows(self, base: str | None = None, account: str | None = None) -> list[Attempt]:
+        """All rows, or those of one account at one API base, oldest first."""
+
+    def unsettled(self, base: str, account: str) -> list[Attempt]:
+        """The rows of an account that are no receipts: few, however many files were sent."""
+
+    def has(self, uid: str) -> bool:
+        """Whether there is a row of this UID."""
+
+    def rows_of(self, base: str, account: str, file: Identity, path: str) -> list[Attempt]:
+        """The rows of a file, named as `named` names it: the same identity, or the same path."""
+
+    def about(self, uids: Collection[str], ids: Collection[str]) -> list[Attempt]:
+        """The rows of any of these UIDs or attempts, oldest first."""
+
+    def again(self, attempt: Attempt) -> Attempt | None:
+        """The row of ``attempt`` as it is on disk now, or None when it is gone."""
+
+    def watch(self, attempt: Attempt) -> None:
+        """Remember the marker of ``attempt``: a late or repeated create may still surface."""
+
+    def watches(self, base: str, account: str) -> list[Attempt]:
+        """The watched markers of an account, as attempts of which nothing else is known."""
+
+    def unwatch(self, attempt: Attempt) -> None:
+        """Forget the marker of ``attempt``."""
+
+    def named(self, file: Identity, path: str) -> Identity:
+        """``file`` as this journal names it; ``path`` is absolute, links kept."""
+
+    def lock(self, key: str, descriptor: int | None = None) -> Held:
+        """Hold the lock ``key``, and that of the source open as ``descriptor``. Raises `Busy`."""
+
+    def stands(self, key: str) -> bool:
+        """Whether the lock ``key``, taken here, was held all the time since; asks nobody."""
+
+    def regain(self, key: str, wait: Wait) -> None:
+        """Hold the lock ``key`` again; what was read under it before may be out of date.
+
+        Raises `Busy` where somebody else has it by now, `JournalProblem` when ``wait`` gave up.
+        """
+
+    def close(self) -> None:
+        """Free what is held and close it."""
