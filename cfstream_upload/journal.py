@@ -321,7 +321,7 @@ class Journal:
 
     # --- locks -----------------------------------------------------------------------------------
 
-    def named(self, file: Identity, path: str) -> Identity:  # noqa: ARG002  others name by path
+    def named(self, file: Identity, path: str) -> Identity:
         """``file`` itself: device and inode are a file's name on one machine."""
         return file
 
@@ -329,7 +329,7 @@ class Journal:
         """Hold a file's lock. Raises `Busy`."""
         return hold(self.folder / "locks", key, descriptor=descriptor)
 
-    def stands(self, key: str) -> bool:  # noqa: ARG002  the same for each
+    def stands(self, key: str) -> bool:
         """Always: the kernel frees a lock when its process ends, and not before."""
         return True
 
