@@ -102,8 +102,8 @@ def resolve(
 
     ``flags`` may hold ``profile``, ``ca_cert``, ``proxy``, ``label``, ``journal`` and ``place``.
     Without ``need_account`` nothing that only a request to Cloudflare needs is read or judged: no
-    token, certificate or proxy. The label is read for sending alone. ``given`` holds settings by the names that
-    `cfstream_upload.settings` has for them; they come before all others.
+    token, certificate or proxy. The label is read for sending alone. ``given`` holds settings by
+    the names that `cfstream_upload.settings` has for them; they come before all others.
     """
     layers = Layers(flags, environ, given)
     account, token = layers.find(*_ACCOUNT), layers.find(*_TOKEN)

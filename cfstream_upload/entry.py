@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cfstream_upload.attempt import Attempt, Now, Reason, Stage
-from cfstream_upload.errors import JournalProblem, LeftoverRemains, NotConfirmed
+from cfstream_upload.errors import Estranged, JournalProblem, LeftoverRemains, NotConfirmed
 from cfstream_upload.ledger import Ledger
 
 HINT_EVERY = 1.0
@@ -35,17 +35,25 @@ class Entry:
             arrives = attempt.stage is Stage.STORED
             recorded = self._journal.record(replace(attempt, now=Now()), watch=arrives)
             self._write_twins(recorded, attempt.now.twins)
+        except Estranged:
+            raise  # whoever holds the lock regains it, and writes it then
         except JournalProblem as problem:
-            raise _unwritten(attempt, problem) from None
+            raise unwritten(attempt, problem) from None
         self._written = replace(attempt, row=recorded.row).knows(twins=())
         self._written_at = self._clock()
         return self._written
+
+    def knows(self, uid: str) -> bool:
+        """Whether the entry holds this UID: whoever takes it over finds it there."""
+        return self._written is not None and self._written.uid == uid
 
     def remove(self, attempt: Attempt) -> None:
         """Remove what is gone. Raises as `write` does, but not where the row went all the same."""
         try:
             # A create that left may be repeated late, whatever its first answer said.
             self._journal.remove(attempt, watch=_has_left(attempt))
+        except Estranged:
+            raise
         except JournalProblem as problem:
             if not self._is_forgotten(attempt):
                 raise _unforgotten(attempt, problem) from None
@@ -75,9 +83,10 @@ class Entry:
         return found is None or found.id != attempt.id
 
 
-def _unwritten(
+def unwritten(
     attempt: Attempt, problem: JournalProblem
 ) -> JournalProblem | LeftoverRemains | NotConfirmed:
+    """The error of an upload whose journal failed for good: what of it may be on Stream."""
     if attempt.uid is None:
         return problem
     if attempt.stage in (Stage.SENT, Stage.STORED):

@@ -83,8 +83,8 @@ class Ledger(Protocol):
     def stands(self, key: str) -> bool:
         """Whether the lock ``key``, taken here, was held all the time since; asks nobody."""
 
-    def regain(self, key: str, wait: Wait) -> None:
-        """Hold the lock ``key`` again; what was read under it before may be out of date.
+    def regain(self, key: str, wait: Wait) -> bool:
+        """Hold the lock ``key`` again; whether its file's rows are as this process left them.
 
         Raises `Busy` where somebody else has it by now, `JournalProblem` when ``wait`` gave up.
         """

@@ -26,20 +26,11 @@ _PAUSE_SECONDS = 0.02
 _PID_OFFSET = 1
 
 
-class Lock:
-    """A lock that is held; a context manager that frees it. Children do not inherit it."""
+class SourceLock:
+    """The lock on an open source alone, which whoever holds the file's own lock takes beside it."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Take over the ``descriptor`` of a locked lock file. Use `hold`."""
-        self._descriptors = [descriptor]
-
-    def __enter__(self) -> Self:
-        """Return the lock itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Free the lock."""
-        self.release()
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
 
     def release(self) -> None:
         """Free the lock; a second call does nothing."""
@@ -51,10 +42,27 @@ class Lock:
         # A duplicate shares the lock, and keeps it even if the source is closed first.
         duplicate = os.dup(descriptor)
         self._descriptors.append(duplicate)
-        # No locks here, or (NFS) only on what is open for writing: the lock file must do.
+        # No locks here, or (NFS) only on what is open for writing: the other lock must do.
         with suppress(OSError):
             if not _try(duplicate):
                 raise Busy("another program holds a lock on this file")
+
+
+class Lock(SourceLock):
+    """A lock that is held; a context manager that frees it. Children do not inherit it."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over the ``descriptor`` of a locked lock file. Use `hold`."""
+        super().__init__()
+        self._descriptors.append(descriptor)
+
+    def __enter__(self) -> Self:
+        """Return the lock itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free the lock."""
+        self.release()
 
 
 def key_of(base: str, account: str, device: int, inode: int) -> str:

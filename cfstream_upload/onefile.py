@@ -15,11 +15,15 @@ from cfstream_upload import events, pace
 from cfstream_upload.attempt import Attempt, Failure, Now, Reason, Stage, Verdict
 from cfstream_upload.debts import pay, say_debts, settle_watches
 from cfstream_upload.ending import doom
+from cfstream_upload.entry import unwritten
 from cfstream_upload.errors import (
     CfuploadError,
+    Estranged,
     Interrupted,
+    JournalProblem,
     LeftoverRemains,
     NotConfirmed,
+    TakenOver,
     UsageProblem,
 )
 from cfstream_upload.existing import digest_of, find_existing
@@ -34,6 +38,9 @@ MOST_BEGUN = 3
 """New videos that one run may begin for a file: each only after the one before is proven gone."""
 
 MOST_UNANSWERED = 2
+
+MOST_STARTED_OVER = 10
+"""How often one run begins anew with a file whose lock it had lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class OneFile:
     retries: int = field(default=0, init=False)
     existing: Video | None = field(default=None, init=False)
     digest: str | None = field(default=None, init=False)
+    _intended: str | None = field(default=None, init=False)
 
     def rows(self) -> list[Attempt]:
         """The journal's rows of this file, by device and inode or by path."""
@@ -84,6 +92,35 @@ class OneFile:
 
         Raises the `CfuploadError` that says why not, and what is left.
         """
+        for _ in range(MOST_STARTED_OVER):
+            try:
+                return self._sent()
+            except (Estranged, TakenOver):
+                self._start_over()
+        raise TakenOver("another process sends this file")
+
+    def _start_over(self) -> None:
+        """The lock was lost: hold it again; what was known of the file's rows is forgotten."""
+        carried = self.carriage.attempt if self.carriage else self.prototype
+        try:
+            self.session.regain(self.key, self.path)
+            for row in self.rows():
+                # A create that never left is no debt, whoever finds its row.
+                if row.stage is Stage.INTENDED and row.id == self._unsent():
+                    self.session.journal.remove(row, watch=False)
+        except Estranged:
+            return  # and the next line of the file's way finds that out again
+        except JournalProblem as problem:
+            raise unwritten(carried, problem) from None
+
+    def _unsent(self) -> str | None:
+        """The id of what this run was about to create, where that is all it did."""
+        carried = self.carriage.attempt if self.carriage else None
+        if carried is None or carried.id != self._intended:
+            return self._intended
+        return None if carried.uid or carried.now.asked else self._intended
+
+    def _sent(self) -> tuple[Attempt, str]:
         settle_watches(self.session, self.key)
         self._pay_debts()
         for row in self.rows():
@@ -209,6 +246,7 @@ class OneFile:
         while True:
             self._refuse_third_unanswered(failure)
             attempt = replace(self.prototype, id=uuid4().hex, host=self.session.host)
+            self._intended = attempt.id
             attempt = self._ready(self.session.journal.record(attempt))
             self.begun += 1
             name = self.source.path.rpartition(os.sep)[2]
@@ -290,12 +328,22 @@ class OneFile:
     def _told(self, done: Attempt) -> Attempt:
         """Law 9: that the UID is told is written before it is told."""
         try:
-            told = self.session.journal.record(replace(done, told=True, now=Now()))
+            told = self._recorded(replace(done, told=True, now=Now()))
+        except TakenOver:
+            raise  # whoever has it now may have told it: its receipt says
         except CfuploadError as problem:
             words = f"The video {done.uid} is on Stream, but that could not be recorded"
             raise NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=done.uid) from None
         self._pay_what_is_left()
         return told
+
+    def _recorded(self, attempt: Attempt) -> Attempt:
+        while True:
+            try:
+                return self.session.journal.record(attempt)
+            except Estranged:
+                if not self.session.regain(self.key, self.path):
+                    raise TakenOver("another process took this upload over") from None
 
     def _pay_what_is_left(self) -> None:
         """Twins of a create that a proxy repeated; they change nothing of this success."""

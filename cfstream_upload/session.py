@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from cfstream_upload import events
 from cfstream_upload.attempt import Attempt, Identity
-from cfstream_upload.config import Settings
+from cfstream_upload.config import Secret, Settings
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import Busy, ExtraMissing, Interrupted
+from cfstream_upload.errors import Busy, Estranged, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.ledger import Held, Ledger
 from cfstream_upload.lock import key_of
+from cfstream_upload.outage import Outage
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
@@ -70,8 +73,21 @@ class Session:
     def journal(self) -> Ledger:
         """The journal of the state directory. Raises `JournalProblem`."""
         if self.settings.journal is not None:
-            raise ExtraMissing("This build has no journal but SQLite's", "Take --journal out.")
+            return self._shared_journal(self.settings.journal)
         return Journal.open(self.settings.state_dir)
+
+    def _shared_journal(self, url: Secret) -> Ledger:
+        # Its driver costs 0.3 s: only who shares a journal pays for it.
+        from cfstream_upload.fleet.journal import FleetJournal, Trust
+
+        settings, gave_up = self.settings, self.outage().gave_up
+        trust = Trust(settings.state_dir, settings.place, self.outage, gave_up)
+        return FleetJournal.open(url.reveal(), trust)
+
+    def outage(self, file: str = "") -> Outage:
+        """A patience with a journal that does not answer, told as that of ``file``."""
+        tell = self.tell
+        return Outage(self.policy, self.interruption, tell, time.monotonic, random.random, file)
 
     @cached_property
     def room(self) -> Room:
@@ -145,6 +161,12 @@ class Session:
                 return False
         except Busy:
             return True
+
+    def regain(self, key: str, file: str) -> bool:
+        """Hold a file's lock again; whether its rows are as they were left. As the ledger's."""
+        while True:
+            with suppress(Estranged):  # lost once more, between the two
+                return self.journal.regain(key, self.outage(file))
 
     def rows(self) -> list[Attempt]:
         """The journal's rows of this account; all of them where none is set."""

@@ -248,10 +248,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remembered_host(folder: Path) -> str | None:
+def remembered_host(folder: Path, name: str = HOST_FILE) -> str | None:
     """The host name that an earlier journal of ``folder`` left behind, if there was one."""
     try:
-        known = (folder / HOST_FILE).read_text().strip()
+        known = (folder / name).read_text().strip()
     except (OSError, UnicodeDecodeError):
         return None
     return known if is_uid(known) else None

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cfstream_upload import events, pace
 from cfstream_upload.after import after
@@ -33,10 +33,12 @@ from cfstream_upload.attempt import (
     next_step,
 )
 from cfstream_upload.ending import Policy, doom
-from cfstream_upload.entry import Entry
-from cfstream_upload.errors import CfuploadError
+from cfstream_upload.entry import Entry, stray, unwritten
+from cfstream_upload.errors import CfuploadError, Estranged, JournalProblem, TakenOver
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.ledger import Ledger
+from cfstream_upload.lock import key_of
+from cfstream_upload.outage import Outage
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
 from cfstream_upload.source import Source
 from cfstream_upload.stream import Stream
@@ -51,6 +53,8 @@ CREATE_GRACE = 5.0
 
 CALL_DEADLINE = 60.0
 PROGRESS_EVERY = 0.1
+MOST_REGAINED = 100
+"""How often one carriage takes its lost lock again (law 11)."""
 
 
 @dataclass
@@ -87,16 +91,24 @@ class Carriage:
     seen: Seen | None = None
     resumed_from: int | None = None
     _upload: Upload | None = field(default=None, init=False)
+    _key: str = field(init=False)
+    _adopted: bool = field(init=False)
+    _regained: int = field(default=0, init=False)
     _entry: Entry = field(init=False)
     _shown_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self.file = self.file or self.attempt.path
-        self._entry = Entry(self.room.journal, self.room.clock, self.attempt)
+        attempt = self.attempt
+        self._entry = Entry(self.room.journal, self.room.clock, attempt)
+        # Whatever carries a row holds this lock.
+        self._key = key_of(attempt.base, attempt.account, attempt.file.device, attempt.file.inode)
+        self._adopted = attempt.uid is not None
 
     def carry(self) -> Attempt:
         """Go on until nothing is missing or nothing more can be done now; rows of what is gone go.
 
+        Raises `TakenOver` or `Busy` when the lock was lost and another process has gone on with it.
         Raises `LeftoverRemains` or `NotConfirmed` when the journal fails after a UID exists,
         `JournalProblem` before one does.
         """
@@ -104,6 +116,8 @@ class Carriage:
             self._say_cleaning()
         while not isinstance(step := next_step(self.attempt), Done):
             outcome = self._signal() or self._attended(step)
+            if outcome is None:
+                continue
             self.seen = outcome if isinstance(outcome, Seen) else self.seen
             self._learn(after(self.attempt, outcome, self.room.policy, self.room.clock()))
         return self._concluded(step.verdict)
@@ -118,21 +132,31 @@ class Carriage:
         handed = self._upload.handed if self._upload else None
         return Stop(self.room.interruption.signum, hard=noticed > 1, handed=handed)
 
-    def _attended(self, step: Step) -> Outcome:
-        """Wait as long as the pace asks, brace for the step, and perform it."""
+    def _attended(self, step: Step) -> Outcome | None:
+        """Wait as long as the pace asks, brace for the step, and perform it.
+
+        None where the lock was lost meanwhile: then what is missing must be asked anew.
+        """
         self._wait()
         if stop := self._signal():
             return stop
+        if not self._stands():
+            self._regain()
+            return None
         if isinstance(step, Create):
             self._record(braced(self.attempt, step))
         try:
             return self._perform(step)
+        except Estranged:
+            return self._cut_off()
         except CfuploadError:
             raise
         except Cancelled as cancelled:
             if isinstance(step, Create) and not cancelled.sent:
                 self.attempt = self.attempt.knows(asked=False)
-            return self._signal() or Trouble("the request was given up")
+            if stop := self._signal():
+                return stop
+            return Trouble("the request was given up") if self._stands() else self._cut_off()
         except Exception as bug:  # noqa: BLE001  whatever breaks, the upload is rolled back
             return self._after_bug(bug)
 
@@ -145,6 +169,43 @@ class Carriage:
         now = self.room.clock()
         self._learn(doom(attempt, failure, replace(self.room.policy, keep_failed=False), now))
         return Trouble(failure.message)
+
+    # --- the lock --------------------------------------------------------------------------------
+
+    def _stands(self) -> bool:
+        return self.room.journal.stands(self._key)
+
+    def _cut_off(self) -> Outcome:
+        """A request was under way when the lock was lost: it is as if it had not been answered."""
+        handed = self._upload.handed if self._upload else None
+        self._regain()
+        return Trouble("the connection to the journal was lost", handed=handed)
+
+    def _regain(self) -> None:
+        """Hold the lock again and go on, if nobody else has touched the file's rows meanwhile."""
+        room = self.room
+        self._regained += 1
+        if self._regained > MOST_REGAINED:
+            words = "the connection to the journal is lost again and again"
+            raise unwritten(self.attempt, JournalProblem(words, "Look at the server's log."))
+        outage = Outage(
+            room.policy, room.interruption, room.tell, room.clock, room.chance, self.file
+        )
+        try:
+            if not room.journal.regain(self._key, outage):
+                self._hand_over()
+        except JournalProblem as problem:
+            raise unwritten(self.attempt, problem) from None
+        # Whoever had the lock may have sent some of it: what was handed over says nothing now.
+        self.attempt = self.attempt.knows(certain=False, handed=None)
+
+    def _hand_over(self) -> NoReturn:
+        """Another process went on with it; a UID that only this one knows is left to be found."""
+        attempt, journal = self.attempt, self.room.journal
+        uid = attempt.uid
+        if uid is not None and not self._entry.knows(uid) and not journal.has(uid):
+            journal.record(stray(attempt, uid))
+        raise TakenOver("another process took this upload over")
 
     def _wait(self) -> None:
         now = self.attempt.now
@@ -164,10 +225,10 @@ class Carriage:
         until = self.attempt.now.until
         left = CALL_DEADLINE if until is None else max(0.5, until - self.room.clock())
         deadline = min(CALL_DEADLINE, left)
-        return Patience(deadline, min(self.room.stall, deadline), self._is_interrupted)
+        return Patience(deadline, min(self.room.stall, deadline), self._is_given_up)
 
-    def _is_interrupted(self) -> bool:
-        return self.room.interruption.count > self.heard
+    def _is_given_up(self) -> bool:
+        return self.room.interruption.count > self.heard or not self._stands()
 
     def _create_is_given_up(self) -> bool:
         # A create under way may still be answered; its row carries it if it is not.
@@ -209,7 +270,7 @@ class Carriage:
         if self.source is None:
             # Stream lost the tail of an upload that is only being cleaned up.
             return FileFault(Failure(Reason.SUPERSEDED, "the upload is not whole after all"))
-        patience = Patience(None, self.room.stall, self._is_interrupted)
+        patience = Patience(None, self.room.stall, self._is_given_up)
         return self._tus().patch(
             url,
             step,
@@ -217,7 +278,7 @@ class Carriage:
             patience,
             self._show,
             # Written while the chunk is under way, and not before its last block must leave.
-            before_last=lambda: self._record(braced(self.attempt, step)),
+            before_last=lambda: self._brace(step),
             throttle=self.room.throttle,
         )
 
@@ -242,7 +303,7 @@ class Carriage:
 
     def _is_old(self) -> bool:
         """Whether an earlier process gave bytes of this attempt to a socket, or may have."""
-        return self.attempt.now.handed is None and not self.attempt.doomed
+        return self._adopted and self.attempt.now.handed is None and not self.attempt.doomed
 
     def _say_cleaning(self) -> None:
         failure = self.attempt.now.failure
@@ -267,16 +328,34 @@ class Carriage:
         if attempt.stage is Stage.SENT and before.stage is not Stage.SENT:
             self._tell(events.Confirming(self.file, attempt.uid or ""))
 
+    def _brace(self, step: Step) -> None:
+        # Not regained here: bytes of this very request are under way.
+        self.attempt = braced(self.attempt, step)
+        self.attempt = self._entry.write(self.attempt)
+
     def _record(self, attempt: Attempt) -> None:
         self.attempt = attempt
-        self.attempt = self._entry.write(attempt)
+        while True:
+            try:
+                self.attempt = self._entry.write(self.attempt)
+            except Estranged:
+                self._regain()
+            else:
+                return
+
+    def _remove(self) -> None:
+        while True:
+            try:
+                return self._entry.remove(self.attempt)
+            except Estranged:
+                self._regain()
 
     def _concluded(self, verdict: Verdict) -> Attempt:
         attempt = self.attempt
         if attempt.row and verdict in (Verdict.GONE, Verdict.NOTHING):
             if verdict is Verdict.GONE and attempt.uid:
                 self._tell(events.Deleted(self.file, attempt.uid))
-            self._entry.remove(attempt)
+            self._remove()
             if attempt.uid:
                 self._tell(events.CleanedUp(self.file, attempt.uid, attempt.id))
         return attempt

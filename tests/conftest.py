@@ -11,6 +11,7 @@ from pathlib import Path
 import canary
 import pytest
 from judging import complaints
+from postgres import Postgres, postgres, why_not
 from served import Ended, Served, served
 
 from cfstream_upload.cli.app import run
@@ -74,6 +75,23 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("cfstream_upload.console.Console", Judged)
     yield
     assert not wrong, wrong
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL server for this process of the suite."""
+    if why := why_not():
+        pytest.skip(why)
+    with postgres() as here:
+        yield here
+
+
+@pytest.fixture
+def database(server: Postgres) -> Iterator[str]:
+    """The URL of a database of this test's own."""
+    name = server.database()
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture

@@ -19,9 +19,12 @@ from scripted import TWIN, UID, created, intended, sent, stray
 
 from cfstream_upload.attempt import Attempt, Identity, Stage
 from cfstream_upload.errors import JournalProblem
+from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.journal import APPLICATION_ID, RESERVE, Journal
+from cfstream_upload.ledger import Ledger
 
 Opener = Callable[[], Journal]
+Opening = Callable[[], Ledger]
 LARGE = f'{{"name": "{"x" * 20_000}"}}'
 
 
@@ -39,6 +42,22 @@ def opened(folder: Path) -> Iterator[Opener]:
         journals.append(Journal.open(folder))
         return journals[-1]
 
+    yield open_it
+    for journal in journals:
+        journal.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opening(request: pytest.FixtureRequest, folder: Path) -> Iterator[Opening]:
+    """Opens a journal of either kind; each call is as good as another process."""
+    journals: list[Ledger] = []
+    url = "" if request.param == "sqlite" else str(request.getfixturevalue("database"))
+
+    def open_it() -> Ledger:
+        journals.append(FleetJournal.open(url, Trust(folder)) if url else Journal.open(folder))
+        return journals[-1]
+
+    open_it.url = url  # type: ignore[attr-defined]  # for whoever opens it in another process
     yield open_it
     for journal in journals:
         journal.close()
@@ -65,54 +84,54 @@ class TestContract:
         ],
         ids=range(8),
     )
-    def test_a_row_is_read_back_as_it_was_written(self, opened: Opener, attempt: Attempt) -> None:
-        recorded = opened().record(attempt)
+    def test_a_row_is_read_back_as_it_was_written(self, opening: Opening, attempt: Attempt) -> None:
+        recorded = opening().record(attempt)
         assert recorded.row
-        assert opened().rows() == [recorded]
+        assert opening().rows() == [recorded]
         assert replace(recorded, row=0) == attempt
 
-    def test_a_row_that_was_intended_is_read_as_asked(self, opened: Opener) -> None:
+    def test_a_row_that_was_intended_is_read_as_asked(self, opening: Opening) -> None:
         """Nobody knows any more whether its create left."""
-        opened().record(_new())
-        assert opened().rows()[0].now.asked
+        opening().record(_new())
+        assert opening().rows()[0].now.asked
 
-    def test_recording_again_changes_the_row(self, opened: Opener) -> None:
-        journal = opened()
+    def test_recording_again_changes_the_row(self, opening: Opening) -> None:
+        journal = opening()
         row = journal.record(_new())
         journal.record(replace(row, stage=Stage.CREATED, uid=UID))
-        assert [(one.row, one.uid) for one in opened().rows()] == [(row.row, UID)]
+        assert [(one.row, one.uid) for one in opening().rows()] == [(row.row, UID)]
 
-    def test_rows_come_in_the_order_they_were_begun(self, opened: Opener) -> None:
-        journal = opened()
+    def test_rows_come_in_the_order_they_were_begun(self, opening: Opening) -> None:
+        journal = opening()
         first, second = journal.record(_new()), journal.record(_new(id="2d" * 16))
         journal.record(replace(first, tail=True))
         assert [one.row for one in journal.rows()] == [first.row, second.row]
 
-    def test_a_uid_is_in_one_row_only(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_uid_is_in_one_row_only(self, opening: Opening) -> None:
+        journal = opening()
         first = journal.record(created(row=0))
         again = journal.record(created(row=0, id="2d" * 16))
         assert again.row == first.row
-        (kept,) = opened().rows()
+        (kept,) = opening().rows()
         assert kept.id == first.id
 
-    def test_the_number_of_a_removed_row_is_never_given_again(self, opened: Opener) -> None:
-        journal = opened()
+    def test_the_number_of_a_removed_row_is_never_given_again(self, opening: Opening) -> None:
+        journal = opening()
         first = journal.record(created(row=0))
         journal.remove(first)
         second = journal.record(created(row=0, uid=TWIN))
         assert second.row != first.row
         assert journal.again(first) is None
 
-    def test_a_row_that_somebody_removed_cannot_be_written(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_row_that_somebody_removed_cannot_be_written(self, opening: Opening) -> None:
+        journal = opening()
         first = journal.record(created(row=0))
         journal.remove(first)
         with pytest.raises(JournalProblem):
             journal.record(replace(first, tail=True))
 
-    def test_rows_of_an_account_and_a_base_are_apart(self, opened: Opener) -> None:
-        journal = opened()
+    def test_rows_of_an_account_and_a_base_are_apart(self, opening: Opening) -> None:
+        journal = opening()
         here = journal.record(_new())
         journal.record(_new(account="cd" * 16))
         journal.record(_new(base="http://127.0.0.1:9/client/v4"))
@@ -120,8 +139,8 @@ class TestContract:
         assert journal.rows_of(here.base, here.account, here.file, here.path) == [here]
         assert len(journal.rows()) == 3
 
-    def test_a_file_is_found_by_inode_or_by_path(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_file_is_found_by_inode_or_by_path(self, opening: Opening) -> None:
+        journal = opening()
         row = journal.record(_new())
         moved = Identity(9, 9, 9, 9, "t")
         find = journal.rows_of
@@ -130,28 +149,28 @@ class TestContract:
         assert find(row.base, row.account, moved, "/elsewhere") == []
         assert find(row.base, row.account, replace(row.file, device=9), "/elsewhere") == []
 
-    def test_a_removed_row_is_gone_and_its_marker_watched(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_removed_row_is_gone_and_its_marker_watched(self, opening: Opening) -> None:
+        journal = opening()
         row = journal.record(created(row=0, label="l", expiry=7.5))
         journal.remove(row)
-        assert opened().rows() == []
-        (watch,) = opened().watches(row.base, row.account)
+        assert opening().rows() == []
+        (watch,) = opening().watches(row.base, row.account)
         assert (watch.marker, watch.since, watch.expiry) == (row.marker, 0.0, 7.5)
         assert (watch.file.device, watch.file.inode, watch.path) == (1, 2, row.path)
         assert watch.row == 0
 
-    def test_a_row_may_go_without_a_watch(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_row_may_go_without_a_watch(self, opening: Opening) -> None:
+        journal = opening()
         journal.remove(journal.record(_new()), watch=False)
         assert journal.rows() == journal.watches(_new().base, _new().account) == []
 
-    def test_a_row_may_be_recorded_and_watched_at_once(self, opened: Opener) -> None:
-        row = opened().record(sent(row=0), watch=True)
-        assert [one.id for one in opened().watches(row.base, row.account)] == [row.id]
-        assert opened().rows() == [row]
+    def test_a_row_may_be_recorded_and_watched_at_once(self, opening: Opening) -> None:
+        row = opening().record(sent(row=0), watch=True)
+        assert [one.id for one in opening().watches(row.base, row.account)] == [row.id]
+        assert opening().rows() == [row]
 
-    def test_watches_of_an_account_are_apart_and_end(self, opened: Opener) -> None:
-        journal = opened()
+    def test_watches_of_an_account_are_apart_and_end(self, opening: Opening) -> None:
+        journal = opening()
         journal.watch(_new())
         journal.watch(_new(since=3.0))
         other = _new(account="cd" * 16)
@@ -160,34 +179,37 @@ class TestContract:
         journal.unwatch(_new())
         assert journal.watches(_new().base, _new().account) == []
 
-    def test_a_row_is_read_again_as_it_is_now(self, opened: Opener) -> None:
-        journal = opened()
+    def test_a_row_is_read_again_as_it_is_now(self, opening: Opening) -> None:
+        journal = opening()
         row = journal.record(_new())
-        opened().record(replace(row, doomed="trouble"))
+        opening().record(replace(row, doomed="trouble"))
         again = journal.again(row)
         assert again is not None
         assert again.doomed == "trouble"
-        opened().remove(row)
+        opening().remove(row)
         assert journal.again(row) is None
 
-    def test_the_host_stays_the_same(self, opened: Opener) -> None:
-        assert opened().host == opened().host
-        assert len(opened().host) == 32
+    def test_the_host_stays_the_same(self, opening: Opening) -> None:
+        assert opening().host == opening().host
+        assert len(opening().host) == 32
 
-    def test_two_processes_write_side_by_side(self, opened: Opener, folder: Path) -> None:
-        opened()
+    def test_two_processes_write_side_by_side(self, opening: Opening, folder: Path) -> None:
+        opening()
         code = (
             "import sys; from pathlib import Path; from dataclasses import replace\n"
             "from cfstream_upload.journal import Journal; from scripted import intended\n"
-            "journal = Journal.open(Path(sys.argv[1]))\n"
+            "from cfstream_upload.fleet.journal import FleetJournal, Trust\n"
+            "folder, url = Path(sys.argv[1]), sys.argv[2]\n"
+            "journal = FleetJournal.open(url, Trust(folder)) if url else Journal.open(folder)\n"
             "for n in range(20): journal.record(intended(row=0, id=f'{n:032x}'))\n"
         )
         tests = str(Path(__file__).parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])}
-        command = [sys.executable, "-c", code, str(folder)]
+        url = opening.url  # type: ignore[attr-defined]
+        command = [sys.executable, "-c", code, str(folder), url]
         processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
         assert [process.wait(30) for process in processes] == [0, 0]
-        assert len(opened().rows()) == 40
+        assert len(opening().rows()) == 40
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

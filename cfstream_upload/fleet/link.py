@@ -1,0 +1,338 @@
+"""The one connection of a process to the journal's database, watched for its death.
+
+Locks are the session's, and rows are written on the connection that holds them: where the server
+ended the session, and gave its locks to others, nothing can be written any more. That is the
+fence. The watch makes it known soon; `timing` says how soon.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from cfstream_upload.errors import ExtraMissing, JournalProblem
+from cfstream_upload.fleet import timing, words
+from cfstream_upload.fleet.statements import ALIVE, SET, SETTINGS
+from cfstream_upload.safetext import safe
+
+if TYPE_CHECKING:
+    import psycopg
+
+Row = Sequence[Any]
+Values = Mapping[str, object]
+
+
+class Lost(Exception):
+    """The connection is gone; whether the last statement was carried out is not known."""
+
+
+def _now() -> float:
+    """Seconds that also pass while the machine sleeps, where the system can tell."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+def driver() -> Any:  # noqa: ANN401  a module
+    """Psycopg, imported by whoever opens such a journal. Raises `ExtraMissing`."""
+    try:
+        import psycopg
+    except ImportError as missing:
+        raise ExtraMissing(
+            f"A journal on PostgreSQL needs the extra 'fleet' ({safe(str(missing), 80)})",
+            "Run: pip install 'cfstream-upload[fleet]'",
+        ) from None
+    return psycopg
+
+
+class Link:
+    """A connection, and those that follow it.
+
+    ``prepare`` is given each new connection before anybody else uses it, and ``gave_up`` ends a
+    connecting early. ``tenure`` is the number of the connection: what was locked in an earlier one
+    is locked no more. Threads share it, one statement at a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        prepare: Callable[[psycopg.Connection[Any]], None],
+        gave_up: Callable[[], bool],
+    ) -> None:
+        self._url, self._name = url, name
+        self._prepare, self._gave_up = prepare, gave_up
+        self._driver = driver()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._turn = threading.RLock()
+        self._closing = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._heard = 0.0
+        self._busy: tuple[psycopg.Connection[Any], float] | None = None
+        self._failed_at = -1.0
+        self._failure: JournalProblem | None = None
+        self.tenure = 0
+        self.where = _where(self._driver, url)
+
+    # --- what others ask -------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server was heard of lately; asks nobody."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return False
+        return _now() - self._heard < timing.SILENCE
+
+    def run(
+        self,
+        sql: str,
+        values: Values | None = None,
+        *,
+        tenure: int | None = None,
+        within: float = timing.REPLY,
+    ) -> list[Row]:
+        """The rows that a statement brings, within so many seconds.
+
+        Raises `Lost`, also where the connection is no longer that of ``tenure``; `JournalProblem`
+        for what the server says while the connection stands.
+        """
+        with self._turn:
+            connection = self._connection
+            if connection is None or (tenure is not None and tenure != self.tenure):
+                raise Lost
+            try:
+                return self._on(connection, sql, values, within)
+            except self._driver.Error as error:
+                if self._is_over(connection, error):
+                    self._drop()
+                    raise Lost from None
+                raise words.in_words(self.where, error) from None
+
+    def connect(self) -> None:
+        """Make sure of a connection that answers now. Raises `JournalProblem`."""
+        with self._turn:
+            if self._connection is not None and self._answers():
+                return
+            if self._failure and _now() - self._failed_at < timing.LOOK * 2:
+                raise self._failure  # another thread asked just now
+            try:
+                self._connect()
+            except JournalProblem as problem:
+                self._failed_at, self._failure = _now(), problem
+                raise
+            self._failure = None
+
+    def turn(self) -> threading.RLock:
+        """To be held over several statements."""
+        return self._turn
+
+    def close(self) -> None:
+        """End the session, and its locks with it."""
+        self._closing.set()
+        with self._turn:
+            self._drop()
+        if self._watcher is not None and self._watcher is not threading.current_thread():
+            self._watcher.join()
+
+    # --- one statement ---------------------------------------------------------------------------
+
+    def _on(
+        self, connection: psycopg.Connection[Any], sql: str, values: Values | None, within: float
+    ) -> list[Row]:
+        self._busy = (connection, _now() + within)
+        try:
+            cursor = connection.execute(sql.encode(), values)
+            found = cursor.fetchall() if cursor.description else []
+        finally:
+            self._busy = None
+        self._heard = _now()
+        return found
+
+    def _is_over(self, connection: psycopg.Connection[Any], error: psycopg.Error) -> bool:
+        state = error.sqlstate or ""
+        # 57P01 to 57P05: the server ends, was ended, or ended this session.
+        return connection.closed or connection.broken or state[:3] in ("57P", "08")
+
+    def _answers(self) -> bool:
+        if self.alive and not _is_readable(self._connection):
+            return True
+        with suppress(Lost, JournalProblem):
+            self.run(ALIVE)
+            return True
+        return False
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._driver.Error):
+                connection.close()
+
+    # --- a new connection ------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._drop()
+        if self._watcher is None:
+            self._watcher = threading.Thread(
+                target=self._watch, name="cfupload-journal", daemon=True
+            )
+            self._watcher.start()
+        connection = self._connected()
+        try:
+            wished = {**SETTINGS, **timing.SERVER}
+            self.ask_on(connection, SET, {"names": [*wished], "values": [*wished.values()]})
+            self._prepare(connection)
+        except self._driver.Error as error:
+            connection.close()
+            if self._is_over(connection, error):
+                raise words.not_connected(self.where, error) from None
+            raise words.in_words(self.where, error) from None
+        except BaseException:
+            connection.close()
+            raise
+        self._heard = _now()
+        self._connection = connection
+        self.tenure += 1
+
+    def ask_on(
+        self,
+        connection: psycopg.Connection[Any],
+        sql: str,
+        values: Values | None = None,
+        within: float = timing.REPLY,
+    ) -> list[Row]:
+        """As `run`, for a connection that nobody else has yet; raises what the driver raises."""
+        return self._on(connection, sql, values, within)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """Connecting in a thread of its own: looking a name up cannot be ended."""
+        made: list[psycopg.Connection[Any] | Exception] = []
+        over = threading.Event()
+        left = threading.Event()
+
+        def work() -> None:
+            try:
+                connection = self._driver.connect(
+                    self._url, autocommit=True, application_name=self._name,
+                    client_encoding="utf8", **timing.CLIENT,
+                )  # fmt: skip
+            except Exception as error:  # noqa: BLE001  raised where it is waited for
+                made.append(error)
+            else:
+                made.append(connection)
+                if left.is_set():
+                    connection.close()
+            over.set()
+
+        threading.Thread(target=work, name="cfupload-connect", daemon=True).start()
+        ends = time.monotonic() + timing.CONNECT + 1
+        while not over.wait(timing.LOOK):
+            if self._closing.is_set() or self._gave_up() or time.monotonic() > ends:
+                left.set()
+                if over.is_set():
+                    break
+                raise words.not_connected(self.where, TimeoutError("timed out"))
+        (found,) = made
+        if isinstance(found, self._driver.OperationalError):
+            raise words.not_connected(self.where, found) from None
+        if isinstance(found, Exception):
+            raise words.no_url() from None
+        return found
+
+    # --- the watch -------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._closing.wait(timing.LOOK):
+            busy, connection = self._busy, self._connection
+            if busy is not None:
+                if _now() > busy[1]:
+                    _cut(busy[0])  # wakes whoever waits for the answer
+            elif connection is not None and self._turn.acquire(blocking=False):
+                try:
+                    self._look(connection)
+                finally:
+                    self._turn.release()
+
+    def _look(self, connection: psycopg.Connection[Any]) -> None:
+        if connection is not self._connection:
+            return
+        try:
+            if _is_readable(connection):
+                # The server's farewell, or a notice to nobody.
+                connection.pgconn.consume_input()
+                if connection.pgconn.status != self._driver.pq.ConnStatus.OK:
+                    self._drop()
+                    return
+                if _is_readable(connection) and _is_at_end(connection):
+                    self._drop()
+                    return
+            if _now() - self._heard > timing.HEARTBEAT and not self._pulse(connection):
+                self._drop()
+        except (self._driver.Error, OSError, ValueError):
+            self._drop()
+
+    def _pulse(self, connection: psycopg.Connection[Any]) -> bool:
+        """Ask for one word, and wait for it no longer than for any answer."""
+        raw, ends = connection.pgconn, _now() + timing.REPLY
+        raw.send_query(ALIVE.encode())
+        while True:
+            raw.flush()
+            if not _is_readable(connection, timing.LOOK):
+                if self._closing.is_set() or _now() > ends:
+                    return False
+                continue
+            raw.consume_input()
+            while not raw.is_busy():
+                if raw.get_result() is None:
+                    self._heard = _now()
+                    return True
+
+
+def _is_readable(connection: psycopg.Connection[Any] | None, seconds: float = 0.0) -> bool:
+    if connection is None or connection.closed:
+        return False
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection.fileno()], [], [], seconds)[0])
+    poll = select.poll()  # select() takes no descriptor above 1023
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _is_at_end(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server closed its side: libpq itself finds that out at its next question."""
+    with _borrowed(connection) as sock:
+        try:
+            return sock.recv(1, socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)) == b""
+        except BlockingIOError:
+            return False
+
+
+def _cut(connection: psycopg.Connection[Any]) -> None:
+    with suppress(OSError, ValueError), _borrowed(connection) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _borrowed(connection: psycopg.Connection[Any]) -> socket.socket:
+    """A duplicate: closing it closes nothing of the connection."""
+    return socket.fromfd(connection.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM)
+
+
+def _where(psycopg: Any, url: str) -> str:  # noqa: ANN401  a module
+    """``name on host``, for words. Raises `JournalProblem` for what is no URL to libpq."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise words.no_url() from None
+    host = known.get("host") or os.environ.get("PGHOST") or known.get("hostaddr") or "localhost"
+    port = known.get("port") or os.environ.get("PGPORT")
+    base = known.get("dbname") or os.environ.get("PGDATABASE") or known.get("service") or ""
+    place = f"{host}:{port}" if port else str(host)
+    return safe(f"{base} on {place}" if base else place, 120)
