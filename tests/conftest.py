@@ -86,9 +86,22 @@ def server() -> Iterator[Postgres]:
         yield here
 
 
+@pytest.fixture(scope="session")
+def shared_database(server: Postgres) -> str:
+    """A database with an empty journal, used by one test after the other."""
+    return server.database()
+
+
 @pytest.fixture
-def database(server: Postgres) -> Iterator[str]:
-    """The URL of a database of this test's own."""
+def database(server: Postgres, shared_database: str) -> str:
+    """The URL of a database with an empty journal, or without any."""
+    server.empty(shared_database)
+    return server.url(shared_database)
+
+
+@pytest.fixture
+def blank_database(server: Postgres) -> Iterator[str]:
+    """The URL of a database without anything in it."""
     name = server.database()
     yield server.url(name)
     server.drop(name)
