@@ -254,10 +254,12 @@ def test_what_a_killed_process_left_is_resumed_by_another_machine(
     stream: Served, second: Machine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CFUPLOAD_JOURNAL", second.url)
-    process = stream.start("send", "--max-chunk", "5MiB", str(path))
-    stream.wait_until(lambda: stream.methods().count("PATCH") > 1)
-    process.kill()
-    process.communicate()
+    process = stream.start("send", "--chunk-size", "5M", str(path))
+    try:
+        stream.wait_until(lambda: stream.methods().count("PATCH") > 1)
+    finally:
+        process.kill()
+        process.communicate()
     stream.proxy.limit_rate(None)
     result = second.send(path)
     assert result.outcome == "resumed"

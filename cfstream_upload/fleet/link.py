@@ -96,9 +96,9 @@ class Link:
         values: Values | None = None,
         *,
         tenure: int | None = None,
-        within: float = timing.REPLY,
+        within: float | None = None,
     ) -> list[Row]:
-        """The rows that a statement brings, within so many seconds.
+        """The rows that a statement brings, within so many seconds (else `timing.REPLY`).
 
         Raises `Lost`, also where the connection is no longer that of ``tenure``; `JournalProblem`
         for what the server says while the connection stands.
@@ -144,9 +144,13 @@ class Link:
     # --- one statement ---------------------------------------------------------------------------
 
     def _on(
-        self, connection: psycopg.Connection[Any], sql: str, values: Values | None, within: float
+        self,
+        connection: psycopg.Connection[Any],
+        sql: str,
+        values: Values | None,
+        within: float | None,
     ) -> list[Row]:
-        self._busy = (connection, _now() + within)
+        self._busy = (connection, _now() + (within or timing.REPLY))
         try:
             cursor = connection.execute(sql.encode(), values)
             found = cursor.fetchall() if cursor.description else []
@@ -205,7 +209,7 @@ class Link:
         connection: psycopg.Connection[Any],
         sql: str,
         values: Values | None = None,
-        within: float = timing.REPLY,
+        within: float | None = None,
     ) -> list[Row]:
         """As `run`, for a connection that nobody else has yet; raises what the driver raises."""
         return self._on(connection, sql, values, within)
