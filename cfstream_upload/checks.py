@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cfstream_upload.errors import FAMILIES, CfuploadError, most_urgent
+from cfstream_upload.errors import FAMILIES, CfuploadError, JournalProblem, most_urgent
 from cfstream_upload.units import human_size, human_time
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -188,6 +188,48 @@ def journal(seen: JournalSeen) -> Check:
     if seen.free is not None and seen.free < LITTLE_ROOM:
         return warned("journal", found, "Make room on that disk.")
     if seen.debts:
+        return warned("journal", found, "Remove the failed uploads: cfupload cleanup")
+    return fine("journal", found)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSeen:
+    """A journal that machines share; ``place`` is in words, times are seconds.
+
+    ``counts`` has ``receipts``, ``debts``, ``kept``, ``all`` and ``size`` in bytes, None where
+    there is no journal yet. ``behind`` is how far this machine's clock is behind the server's.
+    """
+
+    place: str
+    server: int
+    answer: float
+    behind: float
+    writable: bool
+    counts: Mapping[str, int] | None
+
+
+def shared_journal(seen: SharedSeen) -> Check:
+    """The database and what its journal holds."""
+    kind = f"PostgreSQL {seen.server // 10000}.{seen.server % 10000}"
+    words = f"{seen.place} ({kind}, answers in {seen.answer * 1000:.0f} ms)"
+    if not seen.writable:
+        advice = "Grant it: CREATE on the database, or all rights on the tables of schema cfupload."
+        problem = JournalProblem(f"{words}: this user may not write there", advice)
+        return refused("journal", problem)
+    if seen.counts is None:
+        return fine("journal", f"none yet, it will be made in {words}")
+    counts = seen.counts
+    others = counts["all"] - counts["receipts"] - counts["debts"] - counts["kept"]
+    held = [
+        f"{counts['receipts']} receipt(s)",
+        f"{others} unfinished",
+        *([f"{counts['kept']} kept"] if counts["kept"] else []),
+        f"{counts['debts']} debt(s)",
+    ]
+    found = f"{words}: {human_size(counts['size'])}, {', '.join(held)}"
+    if abs(seen.behind) > CLOCK_OFF:
+        return warned("journal", found, "Its clock and this machine's differ: set them right.")
+    if counts["debts"]:
         return warned("journal", found, "Remove the failed uploads: cfupload cleanup")
     return fine("journal", found)
 

@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +18,13 @@ from urllib.parse import urlsplit
 
 from cfstream_upload import __version__, apichecks, checks
 from cfstream_upload.apichecks import Heard, Sweepable
-from cfstream_upload.attempt import Attempt, Stage
-from cfstream_upload.checks import Check, FileSeen, JournalSeen, skipped
+from cfstream_upload.attempt import Attempt, Identity, Stage
+from cfstream_upload.checks import Check, FileSeen, JournalSeen, SharedSeen, skipped
 from cfstream_upload.config import Examined
 from cfstream_upload.enquiries import MOST_PENDING, Enquiry
 from cfstream_upload.errors import Busy, CfuploadError, JournalProblem
 from cfstream_upload.journal import Journal
+from cfstream_upload.ledger import Ledger
 from cfstream_upload.lock import hold, key_of
 from cfstream_upload.session import Session
 from cfstream_upload.source import Source, require_video
@@ -43,7 +45,7 @@ class Doctor:
         self._shown = {one.name: (one.value_shown, one.origin) for one in examined.shown}
         self._paths = paths
         self._wire = wire
-        self._journal: Journal | None = None
+        self._journal: Ledger | None = None
         self._files: list[FileSeen] = []
 
     def checks(self) -> Iterator[Check]:
@@ -63,6 +65,10 @@ class Doctor:
     # --- this machine ----------------------------------------------------------------------------
 
     def _journal_check(self) -> Check:
+        if "journal" in self._examined.problems:
+            return skipped("journal", "its URL cannot be used")
+        if self._settings.journal is not None:
+            return self._shared_check(self._settings.journal.reveal())
         folder = self._settings.state_dir
         try:
             there = check_folder(folder)
@@ -79,6 +85,29 @@ class Doctor:
             self._close_journal()
             return checks.refused("journal", problem)
         return checks.journal(_journal_seen(folder, rows, there=self._journal is not None))
+
+    def _shared_check(self, url: str) -> Check:
+        try:
+            from cfstream_upload.fleet.journal import FleetJournal, Trust
+
+            trust = Trust(self._settings.state_dir, self._settings.place, look=True)
+            shared = FleetJournal.open(url, trust)
+        except CfuploadError as problem:
+            return checks.refused("journal", problem)
+        # Where there is none yet, its rows cannot be asked for.
+        self._journal = shared if shared.host else None
+        try:
+            writable, answer, clock = shared.health()
+            behind = clock - time.time()
+            counts = shared.counts() if shared.host else None
+        except JournalProblem as problem:
+            return checks.refused("journal", problem)
+        finally:
+            if self._journal is None:
+                shared.close()
+        return checks.shared_journal(
+            SharedSeen(shared.link.where, shared.server, answer, behind, writable, counts)
+        )
 
     def _close_journal(self) -> None:
         if self._journal is not None:
@@ -113,19 +142,28 @@ class Doctor:
         base, account = self._settings.base, self._settings.account
         if self._journal is None or not (base and account):
             return "", "", 0
-        rows = self._journal.rows_of(base, account, source.identity, source.path)
+        ours = self._named(source)
+        rows = self._journal.rows_of(base, account, ours, source.path)
         if any(row.is_debt for row in rows):
             return "debt", "", 0
         for row in rows:
             if row.stage in (Stage.CREATED, Stage.SENT):
-                same = row.file == source.identity
+                same = row.file == ours
                 return "unfinished" if same else "other", row.uid or "", row.offset
-        told = [row for row in rows if row.file == source.identity]
+        told = [row for row in rows if row.file == ours]
         return ("receipt", told[-1].uid or "", source.size) if told else ("", "", 0)
 
+    def _named(self, source: Source) -> Identity:
+        if self._journal is None or getattr(source, "anywhere", False):
+            return source.identity
+        return self._journal.named(source.identity, source.path)
+
     def _is_busy(self, source: Source) -> bool:
-        settings, file = self._settings, source.identity
+        settings, file = self._settings, self._named(source)
         key = key_of(settings.base, settings.account, file.device, file.inode)
+        taken = self._journal.taken() if self._journal else None
+        if taken is not None:
+            return taken(key)
         locks = settings.state_dir / "locks"
         if not os.path.lexists(locks / f"{key}.lock"):
             return False

@@ -70,7 +70,7 @@ class Entry:
         """Other videos that one create made: a row each, to be discarded (law 1)."""
         if not uids:
             return
-        known = {row.uid for row in self._journal.rows(attempt.base, attempt.account)}
+        known = {row.uid for row in self._journal.about(uids, [])}
         for uid in sorted(set(uids) - known):
             self._journal.record(stray(attempt, uid))
 

@@ -16,6 +16,7 @@ The tree, each with its exit code::
     +-- Busy                      9   another process is sending this file
     |   +-- TakenOver             9   it went on with an upload that this one had begun
     +-- JournalProblem           10   the journal cannot be used; nothing was sent
+    |   +-- Unreached            10   its database does not answer now
     |   +-- Estranged            10   the connection that held the locks was lost
     +-- ProcessingFailed         11   whole on Stream, could not be processed, not deleted
     +-- Interrupted         130/143   stopped by a signal and rolled back
@@ -150,6 +151,10 @@ class JournalProblem(CfuploadError):
     exit_code = 10
     meaning = "the journal cannot be used; nothing was sent"
     action = "fix the path it names"
+
+
+class Unreached(JournalProblem):
+    """A journal's database does not answer, and it may yet: it restarts, or a line is cut."""
 
 
 class Estranged(JournalProblem):

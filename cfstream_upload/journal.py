@@ -329,6 +329,9 @@ class Journal:
         """Hold a file's lock. Raises `Busy`."""
         return hold(self.folder / "locks", key, descriptor=descriptor)
 
+    def taken(self) -> None:
+        """Only taking a lock of the kernel tells whether it is free."""
+
     def stands(self, key: str) -> bool:
         """Always: the kernel frees a lock when its process ends, and not before."""
         return True

@@ -80,6 +80,9 @@ class Ledger(Protocol):
     def lock(self, key: str, descriptor: int | None = None) -> Held:
         """Hold the lock ``key``, and that of the source open as ``descriptor``. Raises `Busy`."""
 
+    def taken(self) -> Callable[[str], bool] | None:
+        """Whether anybody holds a lock, as it is now; None where only taking one can tell."""
+
     def stands(self, key: str) -> bool:
         """Whether the lock ``key``, taken here, was held all the time since; asks nobody."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cfstream_upload.attempt import ERROR, PENDING, Attempt, Identity, Stage
-from cfstream_upload.errors import JournalProblem, UsageProblem
-from cfstream_upload.journal import Journal, nobody_sending
+from cfstream_upload.credentials import without_secrets
+from cfstream_upload.errors import JournalProblem, Unreached, UsageProblem
+from cfstream_upload.journal import nobody_sending
 from cfstream_upload.session import Session
 from cfstream_upload.statedir import prepare_folder, remembered_host
 from cfstream_upload.stream import Page
@@ -16,14 +18,23 @@ from cfstream_upload.sweeping import api_problem
 from cfstream_upload.video import Video
 
 
-def refuse_if_sound(folder: Path) -> None:
+def where(session: Session) -> str:
+    """The journal's place, for words."""
+    shared = session.settings.journal
+    return without_secrets(shared.reveal()) if shared else str(session.settings.state_dir)
+
+
+def refuse_if_sound(session: Session) -> None:
     """Raise `UsageProblem` where there is nothing to rebuild: a new journal would forget files."""
     try:
-        Journal.open(folder).close()
+        session.journal.rows(session.settings.base, session.settings.account)
+    except Unreached:
+        raise
     except JournalProblem:
+        session.forget_journal()
         return
     raise UsageProblem(
-        f"The journal in {folder} is sound: there is nothing to rebuild",
+        f"The journal in {where(session)} is sound: there is nothing to rebuild",
         "To see what it knows: cfupload status",
     )
 
@@ -39,18 +50,24 @@ def rebuild_journal(session: Session) -> list[Attempt]:
     """
     folder = session.settings.state_dir
     prepare_folder(folder)
+    if session.settings.journal is not None:
+        from cfstream_upload.fleet.journal import Trust
+        from cfstream_upload.fleet.rebuilding import anew
+
+        trust = Trust(folder, session.settings.place)
+        with anew(session.settings.journal.reveal(), trust, session.settings.host_id) as damaged:
+            return _rebuilt(session, damaged.host, damaged.move_aside)
     with nobody_sending(folder):
-        return _rebuilt(session, folder)
+        return _rebuilt(session, remembered_host(folder), lambda: _move_aside(folder))
 
 
-def _rebuilt(session: Session, folder: Path) -> list[Attempt]:
-    host = remembered_host(folder)
+def _rebuilt(session: Session, host: str | None, move_aside: Callable[[], None]) -> list[Attempt]:
     found: list[Video] = []
     for page in session.api.pages({}, None, session.patience):
         if not isinstance(page, Page):
             raise api_problem(page)
         found += [v for v in page.videos if v.marker is not None and v.marker.host == host]
-    _move_aside(folder)
+    move_aside()
     return [
         session.journal.record(receipt)
         for video in found

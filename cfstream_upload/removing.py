@@ -18,7 +18,7 @@ def remove(session: Session, uid: str) -> None:
     Raises `Busy` while it is being uploaded here, `ConfigProblem`, or `TroubleOutlasted` where the
     video may still be there.
     """
-    rows = [row for row in session.rows() if row.uid == uid]
+    rows = session.about([uid], [])
     with ExitStack() as held:
         for row in rows:
             try:

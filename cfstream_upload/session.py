@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -83,6 +83,11 @@ class Session:
         settings, gave_up = self.settings, self.outage().gave_up
         trust = Trust(settings.state_dir, settings.place, self.outage, gave_up)
         return FleetJournal.open(url.reveal(), trust)
+
+    def forget_journal(self) -> None:
+        """Close the journal; the next use opens it anew."""
+        if "journal" in self.__dict__:
+            self.__dict__.pop("journal").close()
 
     def outage(self, file: str = "") -> Outage:
         """A patience with a journal that does not answer, told as that of ``file``."""
@@ -162,6 +167,11 @@ class Session:
         except Busy:
             return True
 
+    def running(self) -> Callable[[Attempt], bool]:
+        """As `is_running`, for many rows: at once where the journal can tell."""
+        taken = self.journal.taken()
+        return self.is_running if taken is None else lambda attempt: taken(self.key(attempt))
+
     def regain(self, key: str, file: str) -> bool:
         """Hold a file's lock again; whether its rows are as they were left. As the ledger's."""
         while True:
@@ -173,6 +183,12 @@ class Session:
         if not self.settings.account:
             return self.journal.rows()
         return self.journal.rows(self.settings.base, self.settings.account)
+
+    def about(self, uids: Collection[str], ids: Collection[str]) -> list[Attempt]:
+        """The rows of this account with any of these UIDs or attempts."""
+        here = (self.settings.base, self.settings.account)
+        found = self.journal.about(uids, ids)
+        return [row for row in found if (row.base, row.account) == here]
 
     def unsettled(self) -> list[Attempt]:
         """The rows of this account that are no receipts."""

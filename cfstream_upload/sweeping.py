@@ -81,10 +81,9 @@ _NOBODY = Identity(0, 0, 0, 0, "")
 def plan(session: Session, choice: Choice) -> list[Item]:
     """What a sweep would do, the journal's rows first. Asks Stream only when it has to."""
     items = plan_rows(session, choice)
-    rows = session.rows()  # after: what began since then is no stranger to the list
     planned = {item.attempt.uid for item in items}
     if choice.orphans or choice.uids:
-        items += _remote_items(session, rows, choice, planned)
+        items += _remote_items(session, choice, planned)
     missing = set(choice.uids) - {item.attempt.uid for item in items}
     if missing:
         uid = min(missing)
@@ -98,7 +97,7 @@ def plan(session: Session, choice: Choice) -> list[Item]:
 
 def plan_rows(session: Session, choice: Choice) -> list[Item]:
     """The part of a plan that the journal knows: it needs no answer of Stream."""
-    rows = session.rows()
+    rows = session.unsettled()
     return [item for row in rows if (item := _row_item(session, row, choice)) is not None]
 
 
@@ -127,16 +126,20 @@ def _unless_running(session: Session, row: Attempt, why: str) -> Item:
     return Item(row, why)
 
 
-def _remote_items(
-    session: Session, rows: list[Attempt], choice: Choice, planned: set[str | None]
-) -> Iterator[Item]:
-    known = {row.uid for row in rows} | planned
-    own_rows = {row.id: row for row in rows}
+def _remote_items(session: Session, choice: Choice, planned: set[str | None]) -> Iterator[Item]:
     settings = session.settings
     watched = {
         watch.id: watch for watch in session.journal.watches(settings.base, settings.account)
     }
-    for video, date in _listed(session, choice):
+    listed = [one for one in _listed(session, choice) if one[0].marker is not None]
+    # After the list: what began since then is no stranger to it.
+    rows = session.about(
+        [video.uid for video, _ in listed],
+        [video.marker.attempt for video, _ in listed if video.marker is not None],
+    )
+    known = {row.uid for row in rows} | planned
+    own_rows = {row.id: row for row in rows}
+    for video, date in listed:
         marker = video.marker
         if marker is None or video.uid in known:
             continue
@@ -218,7 +221,7 @@ def sweep(session: Session, items: list[Item], choice: Choice) -> Iterator[Swept
     A lost create may turn out to have made several videos: those join the plan.
     """
     deleted = 0
-    known = {row.row for row in session.rows()}
+    known = {row.row for row in session.unsettled()}
     items = list(items)
     for item in items:
         if not item.due:
@@ -231,7 +234,7 @@ def sweep(session: Session, items: list[Item], choice: Choice) -> Iterator[Swept
         swept = _discard(session, item)
         deleted += swept.outcome == "discarded"
         yield swept
-        strays = [row for row in session.rows() if row.doomed == Reason.STRAY]
+        strays = [row for row in session.unsettled() if row.doomed == Reason.STRAY]
         twins = [row for row in strays if row.row not in known]
         known |= {row.row for row in twins}
         items += [Item(row, "a repeated create") for row in twins]
@@ -241,7 +244,7 @@ def _discard(session: Session, item: Item) -> Swept:
     row = item.attempt
     if not row.row:
         # A twin of an item before it may have its row by now.
-        known = next((other for other in session.rows() if other.uid == row.uid), None)
+        known = next(iter(session.about([row.uid or ""], [])), None)
         row = known or session.journal.record(row)
     elif not row.is_debt and row.stage is Stage.CREATED:
         row = doom(
@@ -271,8 +274,8 @@ def forget(session: Session, name: str) -> Attempt:
 
     Raises `UsageProblem` when there is no such debt, `Busy` while somebody works on it.
     """
-    for row in session.rows():
-        if name in (row.uid, row.id) and row.is_debt:
+    for row in session.about([name], [name]):
+        if row.is_debt:
             try:
                 with session.lock_of(row):
                     # Not watched: what was written off must not come back with the next look.

@@ -64,15 +64,16 @@ EFFECTS = {
 }  # fmt: skip
 
 CONDUCTORS = {
+    "outage": {"ending", "events", "interruption", "pace"},
     "entry": {"attempt", "errors", "ledger"},
     "transfer": {
         "after", "attempt", "ending", "entry", "errors", "events", "interruption", "ledger",
-        "outcome",
+        "lock", "outage", "outcome",
         "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
         "attempt", "config", "ending", "errors", "events", "interruption", "journal", "ledger",
-        "lock", "safetext", "stream", "throttle", "transfer", "wire",
+        "fleet", "lock", "outage", "safetext", "stream", "throttle", "transfer", "wire",
     },
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",
@@ -86,8 +87,8 @@ CONDUCTORS = {
         "sweeping", "video",
     },
     "onefile": {
-        "attempt", "debts", "ending", "errors", "events", "existing", "pace", "session", "source",
-        "transfer", "verdicts", "video", "waiting",
+        "attempt", "debts", "ending", "entry", "errors", "events", "existing", "pace", "session",
+        "source", "transfer", "verdicts", "video", "waiting",
     },
     "manifest": {"attempt", "errors", "lock", "ownership", "result", "safetext", "statedir"},
     "rehearsal": {
@@ -105,11 +106,13 @@ CONDUCTORS = {
     },
     "removing": {"errors", "outcome", "session", "stream"},
     "doctor": {
-        "apichecks", "attempt", "checks", "config", "enquiries", "errors", "journal", "lock",
+        "apichecks", "attempt", "checks", "config", "enquiries", "errors", "fleet", "journal",
+        "ledger", "lock",
         "session", "source", "statedir", "sweeping", "video", "wire",
     },
     "rebuilding": {
-        "attempt", "errors", "journal", "session", "statedir", "stream", "sweeping", "video",
+        "attempt", "credentials", "errors", "fleet", "journal", "session", "statedir", "stream",
+        "sweeping", "video",
     },
 }  # fmt: skip
 
@@ -169,6 +172,7 @@ ROOMS = {
     "httptools": {"emulator"},
     "python_multipart": {"emulator"},
     "pytest": {"testing"},
+    "psycopg": {"fleet"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}
@@ -176,7 +180,7 @@ WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3
 
 def _modules() -> dict[str, list[Path]]:
     found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
-    for folder in ("cli", "emulator"):
+    for folder in ("cli", "emulator", "fleet"):
         found[folder] = sorted((PACKAGE / folder).rglob("*.py"))
     return found
 
@@ -211,7 +215,7 @@ def _own(path: Path) -> set[str]:
 
 
 def test_the_table_names_every_module() -> None:
-    assert set(TABLE) | {"cli", "emulator"} == set(_modules())
+    assert set(TABLE) | {"cli", "emulator", "fleet"} == set(_modules())
 
 
 @pytest.mark.parametrize("module", sorted(TABLE))
@@ -225,6 +229,24 @@ def test_nobody_imports_the_command_line() -> None:
         for path in paths:
             if module not in ("cli", "__main__"):
                 assert "cli" not in _own(path), path.name
+
+
+JOURNAL = {"holding", "journal", "link", "naming", "rebuilding", "schema", "timing", "words"}
+
+
+def test_a_shared_journal_knows_what_the_other_one_knows() -> None:
+    allowed = {"attempt", "errors", "fleet", "ledger", "lock", "rows", "safetext", "statedir"}
+    for path in _modules()["fleet"]:
+        assert path.stem not in JOURNAL or _own(path) <= allowed, path.name
+
+
+def test_all_sql_of_a_shared_journal_is_in_one_file() -> None:
+    for path in _modules()["fleet"]:
+        text = path.read_text(encoding="utf-8")
+        spoken = any(
+            word in text for word in ("SELECT ", "INSERT INTO", "UPDATE cf", "DELETE FROM")
+        )
+        assert not spoken or path.name == "statements.py", path.name
 
 
 def test_the_emulator_imports_nothing_of_the_client() -> None:

@@ -20,6 +20,8 @@ from cfstream_upload.errors import (
 from cfstream_upload.result import error_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cfstream_upload.attempt import Attempt
     from cfstream_upload.session import Session
     from cfstream_upload.sweeping import Choice, Item, Swept
@@ -208,15 +210,15 @@ def _forgotten(desk: Desk, session: Session, names: list[str]) -> int:
 
 
 def _rebuilt(desk: Desk, session: Session, *, dry_run: bool, yes: bool) -> int:
-    from cfstream_upload.rebuilding import rebuild_journal, refuse_if_sound
+    from cfstream_upload.rebuilding import rebuild_journal, refuse_if_sound, where
 
-    folder = session.settings.state_dir
-    refuse_if_sound(folder)
+    place = where(session)
+    refuse_if_sound(session)
     if dry_run:
-        desk.console.warning(f"the journal in {folder} would be moved aside and begun anew")
+        desk.console.warning(f"the journal in {place} would be moved aside and begun anew")
         desk.answered("journal", "journal", [])
         return 0
-    if not yes and not desk.console.ask(f"Move the journal in {folder} aside and begin anew?"):
+    if not yes and not desk.console.ask(f"Move the journal in {place} aside and begin anew?"):
         raise UsageProblem("Nothing was changed", "To do it without a question: --yes")
     found = rebuild_journal(session)
     desk.answered("journal", "journal", [_told(row, "receipt") for row in found])
@@ -237,7 +239,8 @@ def status(desk: Desk) -> int:
         cfupload status --json
     """
     with desk.session(need_account=False) as session:
-        rows = [(row, _condition(session, row)) for row in session.rows()]
+        is_running = session.running()
+        rows = [(row, _condition(row, is_running)) for row in session.rows()]
     found = [_told(row, condition) for row, condition in rows]
     debts = sum(condition == "debt" for _, condition in rows)
     if desk.common.mode == "json":
@@ -274,8 +277,8 @@ def _told(row: Attempt, condition: str) -> dict[str, Any]:
     }
 
 
-def _condition(session: Session, row: Attempt) -> str:
-    if session.is_running(row):
+def _condition(row: Attempt, is_running: Callable[[Attempt], bool]) -> str:
+    if is_running(row):
         return "running"
     if row.is_debt:
         return "debt"

@@ -12,14 +12,15 @@ import contextlib
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cfstream_upload.attempt import Attempt, Identity
-from cfstream_upload.errors import Busy, Estranged, JournalProblem
+from cfstream_upload.attempt import Attempt, Identity, is_uid
+from cfstream_upload.errors import Busy, Estranged, JournalProblem, Unreached
 from cfstream_upload.fleet import holding, naming, schema, statements, words
 from cfstream_upload.fleet.holding import Hold
 from cfstream_upload.fleet.link import Link, Lost, Row
@@ -54,7 +55,8 @@ class Trust:
 
     ``state_dir`` remembers which journal this machine knew; ``place`` is part of files' names;
     ``waits`` makes a new patience for each outage; ``gave_up`` ends a connecting early; ``anew``:
-    what is there may be damaged, for it is moved aside.
+    what is there may be damaged, for it is moved aside; ``look``: none is made where there is
+    none.
     """
 
     state_dir: Path
@@ -62,6 +64,7 @@ class Trust:
     waits: Callable[[], Wait] = lambda: _impatient
     gave_up: Callable[[], bool] = lambda: False
     anew: bool = False
+    look: bool = False
 
 
 @dataclass
@@ -95,6 +98,7 @@ class FleetJournal:
         machine = socket.gethostname()[:30].replace(" ", "-")
         self._name = f"cfupload {machine}:{os.getpid()} {uuid4().hex[:8]}"
         self._ghost = 0
+        self._remembered: str | None = None
         self.link = Link(self.url, self._name, self._welcome, self.trust.gave_up)
 
     def close(self) -> None:
@@ -110,6 +114,7 @@ class FleetJournal:
         """Judge it, and take again what this process held."""
         found = schema.examined(self.link, connection, anew=self.trust.anew)
         self.server = found.server
+        self._remembered = remembered_host(self.trust.state_dir, self._file(connection))
         if not self.trust.anew:
             self._known(connection, found)
 
@@ -123,9 +128,11 @@ class FleetJournal:
 
     def _known(self, connection: psycopg.Connection[Any], found: schema.Found) -> None:
         """Make it if it was never there, and see that it is the one that was there before."""
-        before = self.host or remembered_host(self.trust.state_dir, self._file(connection))
+        before = self.host or self._remembered
         if before and not found.version:
             raise words.unusable(self.link.where, "was emptied or deleted")
+        if self.trust.look and found.version < statements.VERSION and not found.filled:
+            return
         schema.migrated(self.link, connection, found, None)
         host = schema.host_of(self.link, connection)
         if before and before != host:
@@ -146,6 +153,26 @@ class FleetJournal:
         address = f"{info.host}\0{info.port}\0{info.dbname}".encode()
         return f"fleet-{hashlib.sha256(address).hexdigest()[:16]}.id"
 
+    # --- moved aside -----------------------------------------------------------------------------
+
+    def old_host(self) -> str | None:
+        """The name of a journal that may be damaged, as it or this machine remembers it."""
+        found = None
+        with contextlib.suppress(JournalProblem, Lost):
+            rows = self.link.run(statements.HOST_OF)
+            found = rows[0][0] if len(rows) == 1 else None
+        return str(found) if is_uid(found) else self._remembered
+
+    def begin_anew(self, host: str | None) -> None:
+        """Rename the schema and make a new one, for ``host`` where that is known."""
+        with self.link.turn():
+            connection = self.link.connection()
+            schema.moved_aside(self.link, connection)
+            found = schema.examined(self.link, connection)
+            schema.migrated(self.link, connection, found, host)
+            self.host = schema.host_of(self.link, connection)
+            self._remember(connection)
+
     # --- asking ----------------------------------------------------------------------------------
 
     def ask(self, sql: str, values: Values | None = None) -> list[Row]:
@@ -161,7 +188,7 @@ class FleetJournal:
         while True:
             try:
                 self.link.connect()
-            except words.Unreached as problem:
+            except Unreached as problem:
                 tries += 1
                 if not wait(tries, problem.message):
                     raise
@@ -286,6 +313,14 @@ class FleetJournal:
         names = ("receipts", "debts", "kept", "all", "size")
         return dict(zip(names, self.ask(statements.COUNTS)[0], strict=True))
 
+    def health(self) -> tuple[bool, float, float]:
+        """Whether it may be written, the seconds of one answer, and the server's time of day."""
+        rights = statements.RIGHTS if self.host else statements.RIGHT_TO_MAKE
+        ((allowed,),) = self.ask(rights)
+        began = time.monotonic()
+        ((clock,),) = self.ask(statements.CLOCK)
+        return bool(allowed), time.monotonic() - began, float(clock)
+
     def _select(self, sql: str, values: Values) -> list[Attempt]:
         return [self._attempt(row) for row in self.ask(sql, values)]
 
@@ -365,6 +400,11 @@ class FleetJournal:
             with contextlib.suppress(Lost, JournalProblem):
                 if hold.locked == self.link.tenure:
                     holding.freed(self._asking(hold.locked), hold.key)
+
+    def taken(self) -> Callable[[str], bool]:
+        """Whether anybody holds a lock, as it is now."""
+        numbers = {int(row[0]) for row in self.ask(statements.TAKEN)}
+        return lambda key: holding.number_of(key) in numbers
 
     def stands(self, key: str) -> bool:
         """Whether the lock ``key``, taken here, was held all the time since; asks nobody."""

@@ -129,6 +129,12 @@ class Link:
                 raise
             self._failure = None
 
+    def connection(self) -> psycopg.Connection[Any]:
+        """The connection itself, for whoever has its `turn`. Raises `Lost`."""
+        if self._connection is None:
+            raise Lost
+        return self._connection
+
     def turn(self) -> threading.RLock:
         """To be held over several statements."""
         return self._turn

@@ -84,12 +84,14 @@ def host_of(link: Link, connection: psycopg.Connection[Any]) -> str:
 
 
 def moved_aside(link: Link, connection: psycopg.Connection[Any]) -> None:
-    """Give the schema another name; nothing of it is lost."""
+    """Give the schema another name, if there is one; nothing of it is lost."""
+    if not link.ask_on(connection, statements.ABOUT_SERVER)[0][4]:
+        return
     aside = f"{statements.SCHEMA}_old_{time.strftime('%Y%m%dt%H%M%S')}"
     try:
         link.ask_on(connection, statements.MOVE_ASIDE.format(aside=aside))
-    except connection.ProgrammingError as error:
+    except connection.Error:
         raise JournalProblem(
             f"The journal in {link.where} cannot be moved aside",
             "Only its owner may: use the user that made it.",
-        ) from error
+        ) from None

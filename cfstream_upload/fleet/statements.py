@@ -151,6 +151,11 @@ COUNTS = """SELECT count(*) FILTER (WHERE stage = 'stored' AND doomed = ''),
     count(*) FILTER (WHERE kept = 1 AND stage IN ('created', 'sent') AND doomed = ''),
     count(*), pg_database_size(current_database()) FROM cfupload.attempts"""
 
+RIGHT_TO_MAKE = "SELECT has_database_privilege(current_database(), 'CREATE')"
+RIGHTS = """SELECT bool_and(has_table_privilege(t, 'SELECT, INSERT, UPDATE, DELETE'))
+    FROM unnest(ARRAY['cfupload.attempts', 'cfupload.watches']) AS t"""
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
 # --- locks ---------------------------------------------------------------------------------------
 
 TAKE = "SELECT pg_try_advisory_lock_shared(%(gate)s), pg_try_advisory_lock(%(key)s)"
@@ -161,5 +166,8 @@ _HALVES = "l.classid::bigint = %(high)s AND l.objid::bigint = %(low)s AND l.objs
 HOLDER = f"""SELECT l.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND {_HALVES}
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"""
+TAKEN = """SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.mode = 'ExclusiveLock'
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 END_GHOST = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE pid = %(pid)s AND application_name = %(name)s AND pid <> pg_backend_pid()"""

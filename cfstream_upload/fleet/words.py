@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cfstream_upload.errors import JournalProblem
+from cfstream_upload.errors import JournalProblem, Unreached
 from cfstream_upload.safetext import safe
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 _REBUILD = "Restore it, or start a new one: cfupload cleanup --rebuild (the old schema is kept)."
 _POOLER = "Connect to the server itself: behind a pooler nobody can tell whose a lock is."
-
-
-class Unreached(JournalProblem):
-    """The database did not answer, and it may yet: it restarts, or a line is cut."""
 
 
 def unusable(where: str, what: str) -> JournalProblem:

@@ -69,9 +69,9 @@ LAWS_3_5 = (
     ),
     Removal(
         "3.12", "one request is in flight", "transfer.py",
-        "before_last=lambda: self._record(braced(self.attempt, step)),",
+        "before_last=lambda: self._brace(step),",
         "before_last=lambda: (\n"
-        "                self._record(braced(self.attempt, step)),\n"
+        "                self._brace(step),\n"
         '                self.room.api.look(self.attempt.uid or "", self._patience()),\n'
         "            )[0],",
     ),
