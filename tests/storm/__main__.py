@@ -1,0 +1,138 @@
+"""``python -m tests.storm``: 1,000 files on six workers while everything that can die dies.
+
+A random worker gets ``kill -9`` every two seconds, the database is restarted twice at once (as by a
+crash), the line is cut and replies are lost by chance; then the same command again, until it says
+that all is done. What must hold then: of each file exactly one video, its SHA-256 the file's,
+nothing pending, no open row. Needs PostgreSQL (any version from 13 on) and the extra ``fleet``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+COMMAND = [sys.executable, "-P", "-m", "cfstream_upload"]
+MOST_RUNS = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser.add_argument("--files", type=int, default=1000, help="[1000]")
+    parser.add_argument("--workers", type=int, default=6, help="processes [6]")
+    parser.add_argument("--kill-every", type=float, default=2.0, help="seconds [2]")
+    parser.add_argument("--restarts", type=int, default=2, help="of the database [2]")
+    parser.add_argument("--seed", type=int, default=0, help="[0]")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    wanted = parser.parse_args()
+    figures = _stormed(wanted)
+    for name, figure in figures.items():
+        print(f"{name}: {figure}")
+    if wanted.json:
+        wanted.json.write_text(json.dumps(figures, indent=1))
+    return 1 if figures["broken"] else 0
+
+
+def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
+    from postgres import Postgres  # type: ignore[import-not-found]  # filled in below
+    from storm.crew import crew
+    from storm.promise import broken, digest_of
+    from storm.weather import FAULTS, Restarts, every
+
+    from cfstream_upload.emulator.footage import padded_mp4
+    from cfstream_upload.emulator.model import Stream
+    from cfstream_upload.emulator.stage import staged
+
+    chance = random.Random(wanted.seed)
+    model = Stream()
+    began = time.monotonic()
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        films = folder / "films"
+        films.mkdir()
+        sizes = [_size(chance) for _ in range(wanted.files)]
+        digests = [
+            digest_of(padded_mp4(films / f"{n:05}.mp4", size, sparse=False, seed=n))
+            for n, size in enumerate(sizes)
+        ]
+        database = held.enter_context(Postgres.running())
+        stage = held.enter_context(staged(model))
+        stage.strike(*(fault.format(seed=wanted.seed) for fault in FAULTS))
+        environment = {
+            **os.environ,
+            **stage.endpoint.environment,
+            "CFUPLOAD_JOURNAL": database.url,
+            "CFUPLOAD_STATE_DIR": str(folder / "state"),
+            "CFUPLOAD_API_BUDGET": "0",
+        }
+        gang = held.enter_context(crew(folder, wanted.workers, environment, chance))
+        restarts = Restarts(
+            [(n + 1) / (wanted.restarts + 1) for n in range(wanted.restarts)],
+            lambda: _arrived(model) / wanted.files,
+        )
+
+        def trouble() -> None:
+            gang.strike()
+            if restarts.due():
+                database.restart()
+
+        command = [
+            *COMMAND, "send", "-r", "--json", "--cluster", gang.address,
+            "--manifest", str(folder / "sent.csv"), str(films),
+        ]  # fmt: skip
+        codes: list[int] = []
+        with every(wanted.kill_every, trouble):
+            while len(codes) < MOST_RUNS and (not codes or codes[-1]):
+                print(f"run {len(codes) + 1}", file=sys.stderr, flush=True)
+                with (folder / f"run-{len(codes) + 1}.err").open("wb") as log:
+                    ended = subprocess.run(
+                        command, env=environment, stdout=subprocess.PIPE, stderr=log, check=False
+                    )
+                codes.append(ended.returncode)
+        took = time.monotonic() - began
+        log = stage.log
+        rows = subprocess.run(
+            [*COMMAND, "status", "--json"], env=environment, stdout=subprocess.PIPE, check=False
+        )
+        journal = json.loads(rows.stdout)["journal"]
+        conditions = Counter(row["condition"] for row in journal)
+        return {
+            "files": wanted.files,
+            "gigabytes": round(sum(sizes) / 1e9, 2),
+            "workers": wanted.workers,
+            "killed": gang.killed,
+            "restarts of the database": restarts.done,
+            "faults struck": sum(one.struck for one in stage.faulty.standing()),
+            "runs of the command, by exit code": codes,
+            "seconds": round(took),
+            "videos": len(model.videos()),
+            "rows": dict(conditions),
+            "broken": broken(model, digests, len(journal) - conditions["receipt"]),
+        }
+
+
+def _arrived(model: Any) -> int:
+    return sum(video["status"]["state"] != "pendingupload" for video in model.videos())
+
+
+def _size(chance: random.Random) -> int:
+    """Mostly a few hundred kilobytes to some megabytes, one in fifty large."""
+    if chance.random() < 0.02:
+        return chance.randrange(16_000_000, 24_000_000)
+    return int(min(8e6, 300_000 + chance.lognormvariate(13.5, 1.0)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""What must hold when it is over: of each file one video, whole, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from cfstream_upload.emulator.model import Stream
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def broken(model: Stream, digests: Sequence[str], open_rows: int) -> list[str]:
+    """What does not hold, in words; empty when the promise was kept."""
+    videos = model.videos()
+    pending = [video for video in videos if video["status"]["state"] == "pendingupload"]
+    there = Counter(model.sha256(video["uid"]) for video in videos if video not in pending)
+    wanted = Counter(digests)
+    told = [
+        (len(pending), "videos are pending"),
+        ((wanted - there).total(), "files have no whole video"),
+        ((there - wanted).total(), "videos are one too many, or other bytes"),
+        (open_rows, "rows of the journal are open"),
+    ]
+    return [f"{count} {words}" for count, words in told if count]
