@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from typing import Protocol, Self
 
 from cfstream_upload.attempt import Attempt, Identity
+from cfstream_upload.events import Event
+from cfstream_upload.result import Result
 
 Wait = Callable[[int, str], bool]
 """Waits before try number ``n`` for the reason in words; False: it is not worth another try."""
@@ -27,6 +29,34 @@ class Held(Protocol):
 
     def add_source(self, descriptor: int) -> None:
         """Lock the open file too, if its file system can. Raises `Busy`."""
+
+
+class Company(Protocol):
+    """Everybody else on the same journal. Nothing of the promise depends on it."""
+
+    def spent(self) -> None:
+        """One call of the API leaves; never waits."""
+
+    def refused(self, retry_after: float | None) -> None:
+        """The API answered 429, and perhaps with how many seconds to wait."""
+
+    def admitted(self, encoding: Callable[[], int | None]) -> tuple[float, str]:
+        """Take room for one more video; or so many seconds to wait first, and why.
+
+        ``encoding`` asks Stream how many videos it has in encoding, None where it would not say.
+        """
+
+    def hear(self, event: Event) -> None:
+        """Take in what happened to a file."""
+
+    def plan(self, files: int, size: int, dashboard: str = "") -> None:
+        """This process is to see to so many files of so many bytes in all."""
+
+    def finished(self, result: Result) -> None:
+        """A file is done with, for this run."""
+
+    def close(self) -> None:
+        """Say goodbye."""
 
 
 class Ledger(Protocol):
@@ -90,6 +120,12 @@ class Ledger(Protocol):
         """Hold the lock ``key`` again; whether its file's rows are as this process left them.
 
         Raises `Busy` where somebody else has it by now, `JournalProblem` when ``wait`` gave up.
+        """
+
+    def company(self, base: str, account: str, label: str, calls: int) -> Company | None:
+        """The others who share this journal; None where it is of one machine.
+
+        ``calls`` of the API may be made in five minutes by all together, 0: any number.
         """
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from cfstream_upload.attempt import PENDING, Attempt, Failure, Reason, is_uid
@@ -38,20 +38,35 @@ from cfstream_upload.wire import NotSent as NoConnection
 PAGE = 1000
 LIST_BYTES = 64 * 1024 * 1024
 MOST_PAGES = 1000
-_NOT_PROOF = {408, 409, 425, 429}
+_TOO_MANY = 429
+_NOT_PROOF = {408, 409, 425, _TOO_MANY}
+
+
+class Counter(Protocol):
+    """Who counts the calls of the API, for it takes so many in five minutes."""
+
+    def spent(self) -> None:
+        """A call leaves."""
+
+    def refused(self, retry_after: float | None) -> None:
+        """It was answered with 429, and perhaps with how many seconds to wait."""
 
 
 class Stream:
     """The Video API of one account. ``date`` is the last time its server told, epoch seconds."""
 
-    def __init__(self, wire: Wire, base: str, account: str) -> None:
+    def __init__(
+        self, wire: Wire, base: str, account: str, counter: Counter | None = None
+    ) -> None:
         self._wire = wire
+        self._counter = counter
         self._videos = f"{base}/accounts/{account}/stream"
         self.date: float | None = None
 
     def create(self, headers: Mapping[str, str], patience: Patience) -> Outcome:
         """POST a direct-user tus create; ``headers`` are those of tus."""
         url = f"{self._videos}?direct_user=true"
+        self._count()
         try:
             reply = self._wire.request("POST", url, headers=headers, patience=patience)
         except NoConnection as error:
@@ -191,6 +206,7 @@ class Stream:
         headers = {"accept": "application/json"}
         if body is not None:
             headers |= {"content-type": "application/json", "content-length": str(len(body))}
+        self._count()
         try:
             reply = self._wire.request(
                 method,
@@ -207,7 +223,13 @@ class Stream:
     def _deciphered(self, reply: Reply) -> Answer:
         answer = decipher(reply.status, reply.headers, reply.body, reply.redact)
         self.date = answer.date or self.date
+        if answer.status == _TOO_MANY and self._counter is not None:
+            self._counter.refused(answer.retry_after)
         return answer
+
+    def _count(self) -> None:
+        if self._counter is not None:
+            self._counter.spent()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,124 @@
+"""``cfupload fleet``: what all machines on one journal do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cfstream_upload.cli.commands import App
+from cfstream_upload.cli.desk import Desk
+from cfstream_upload.cli.everywhere import keeping_everywhere, with_everywhere
+from cfstream_upload.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from cfstream_upload.fleet.status import Whole, Worker
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = App(
+        name="fleet",
+        help="""Many machines on one journal (docs/fleet.md).
+
+        Examples:
+
+        cfupload fleet status
+        """,
+    )
+    group.callback()(keeping_everywhere())
+    group.command("status")(with_everywhere(status))
+    app.add_typer(group)
+
+
+def status(desk: Desk) -> int:
+    """Show what each worker does, and the fleet in all; exits 7 while a debt stands.
+
+    A worker is a process that sends with the same journal. One that was not heard of for 15 s and
+    did not say goodbye is lost: its files are for others.
+
+    Examples:
+
+        cfupload fleet status
+
+        cfupload fleet status --json
+    """
+    from cfstream_upload.documents import document
+    from cfstream_upload.fleet.status import seen
+
+    with desk.session(need_account=False) as session:
+        if session.settings.journal is None:
+            raise UsageProblem(
+                "A journal in a file is of one machine: there is no fleet",
+                "Set CFUPLOAD_JOURNAL=postgresql://... (this machine's own: cfupload status)",
+            )
+        workers, whole = seen(session)
+    if desk.common.mode == "json":
+        told = document("workers", [one.document() for one in workers])
+        desk.console.document({**told, "fleet": whole.document()})
+    elif desk.common.mode == "ndjson":
+        for one in workers:
+            desk.console.event({"message_type": "worker", **one.document()})
+        desk.console.event({"message_type": "fleet", **whole.document()})
+    elif desk.common.mode == "quiet":
+        for one in workers:
+            desk.console.line(one.worker)
+    else:
+        _shown(desk, workers, whole)
+    if whole.debts:
+        desk.console.warning(f"{whole.debts} failed upload(s) wait to be removed: cfupload cleanup")
+    return 7 if whole.debts else 0
+
+
+def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
+    if workers:
+        desk.console.table(
+            ["WORKER", "IS", "HEARD", "FILES", "SPEED", "DONE", "FAILED", "NOW"],
+            [_row(one) for one in workers],
+        )
+        desk.console.line("")
+    for line in _lines(whole):
+        desk.console.line(line)
+
+
+def _row(worker: Worker) -> list[str]:
+    from cfstream_upload.units import human_size, human_time
+
+    return [
+        worker.worker,
+        worker.condition,
+        f"{human_time(worker.seen)} ago",
+        str(len(worker.files)),
+        f"{human_size(worker.speed)}/s" if worker.speed else "-",
+        str(worker.done),
+        str(worker.failed),
+        _now(worker),
+    ]
+
+
+def _now(worker: Worker) -> str:
+    """The first of its files, how far it is, and how many others there are."""
+    if not worker.files:
+        return "-"
+    file = worker.files[0]
+    size = int(file.get("size") or 0)
+    share = f" {100 * int(file.get('acknowledged') or 0) // size} %" if size else ""
+    name = str(file.get("file", "")).rpartition("/")[2]
+    more = f", {len(worker.files) - 1} more" if len(worker.files) > 1 else ""
+    return f"{name}{share}{more}"
+
+
+def _lines(whole: Whole) -> list[str]:
+    from cfstream_upload.units import human_size, human_time
+
+    left = "" if whole.seconds_left is None else f", {human_time(whole.seconds_left)} left"
+    size = f" of {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
+    lines = [
+        f"In all: {whole.workers} workers, {whole.running} uploads running,"
+        f" {human_size(whole.speed)}/s{size}{left}.",
+        f"Sent {whole.done} files, {whole.failed} failed; in the journal: {whole.receipts} receipts,"
+        f" {whole.interrupted} interrupted, {whole.kept} kept, {whole.debts} debts.",
+    ]
+    if whole.dashboard:
+        lines.append(f"Dask's dashboard: {whole.dashboard}")
+    return lines

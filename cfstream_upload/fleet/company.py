@@ -1,0 +1,47 @@
+"""Everybody else on the same journal: what is shared with them, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cfstream_upload import events
+from cfstream_upload.fleet.budgets import Budgets
+from cfstream_upload.fleet.presence import Presence
+from cfstream_upload.result import Result
+
+
+@dataclass
+class Company:
+    """A `ledger.Company` in the journal's database."""
+
+    budgets: Budgets
+    presence: Presence
+
+    def spent(self) -> None:
+        """One call of the API leaves."""
+        self.budgets.spent()
+
+    def refused(self, retry_after: float | None) -> None:
+        """The API answered 429."""
+        self.budgets.refused(retry_after)
+
+    def admitted(self, encoding: Callable[[], int | None]) -> tuple[float, str]:
+        """Take room for one more video; or seconds to wait first, and why."""
+        return self.budgets.admitted(encoding)
+
+    def hear(self, event: events.Event) -> None:
+        """Take in what happened to a file."""
+        self.presence.hear(event)
+
+    def plan(self, files: int, size: int, dashboard: str = "") -> None:
+        """This process is to see to so many files of so many bytes in all."""
+        self.presence.plan(files, size, dashboard)
+
+    def finished(self, result: Result) -> None:
+        """A file is done with, for this run."""
+        self.presence.finished(result)
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self.presence.close()
