@@ -47,5 +47,3 @@ def _encoding(session: Session) -> int | None:
                 return None
             count += len(page.videos)
     return count
-
-

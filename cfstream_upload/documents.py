@@ -23,6 +23,7 @@ KEYS: Mapping[str, str] = {
     "cleanup": "swept",
     "config": "settings",
     "doctor": "checks",
+    "fleet": "workers",
     "demo": "acts",
     "emulator": "emulator",
 }
@@ -45,6 +46,8 @@ def failure(command: str, error: CfuploadError) -> dict[str, Any]:
         return {"version": VERSION, "error": error_document(error)}
     content: Sequence[object] | None = None if key == "emulator" else []
     told = document(key, content, error)
+    if key == "workers":
+        told["fleet"] = None
     if key == "uploads":
         told["summary"] = summary([], 0.0, error.exit_code)
     return told

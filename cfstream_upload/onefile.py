@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from cfstream_upload import events, pace
+from cfstream_upload.admission import await_room
 from cfstream_upload.attempt import Attempt, Failure, Now, Reason, Stage, Verdict
 from cfstream_upload.debts import pay, say_debts, settle_watches
 from cfstream_upload.ending import doom
@@ -237,7 +238,7 @@ class OneFile:
         return done
 
     def _say_started(self) -> None:
-        self.session.tell(events.Started(self.path, self.source.identity.size))
+        self.session.told(events.Started(self.path, self.source.identity.size))
 
     def _begin(self) -> Attempt:
         self._say_started()
@@ -245,6 +246,7 @@ class OneFile:
         failure: Failure | None = None
         while True:
             self._refuse_third_unanswered(failure)
+            await_room(self.session, self.path)
             attempt = replace(self.prototype, id=uuid4().hex, host=self.session.host)
             self._intended = attempt.id
             attempt = self._ready(self.session.journal.record(attempt))

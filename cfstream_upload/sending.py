@@ -46,7 +46,7 @@ class Sending:
         started = time.monotonic()
         if self.known is not None:
             result = self._waited_for(self.known, started)
-            return replace(result, seconds=round(time.monotonic() - started, 3))
+            return self._ended(replace(result, seconds=round(time.monotonic() - started, 3)))
         try:
             attempt, outcome = self._opened()
         except CfuploadError as error:
@@ -54,7 +54,11 @@ class Sending:
         else:
             result = self._waited_for(self._succeeded(attempt, outcome), started)
         seconds = round(time.monotonic() - started, 3)
-        return replace(result, seconds=seconds, modified=self._modified)
+        return self._ended(replace(result, seconds=seconds, modified=self._modified))
+
+    def _ended(self, result: Result) -> Result:
+        self.session.finished(result)
+        return result
 
     # --- results ---------------------------------------------------------------------------------
 

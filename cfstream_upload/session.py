@@ -18,9 +18,10 @@ from cfstream_upload.ending import Policy
 from cfstream_upload.errors import Busy, Estranged, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
-from cfstream_upload.ledger import Held, Ledger
+from cfstream_upload.ledger import Company, Held, Ledger
 from cfstream_upload.lock import key_of
 from cfstream_upload.outage import Outage
+from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
@@ -48,8 +49,12 @@ class Session:
     connect_timeout: float = 10.0
     throttle: Throttle | None = None
     redactor: Redactor = field(default_factory=Redactor)
+    calls: int = 1200
+    """Of the API in five minutes, by all who share the journal; 0: any number."""
     looked_at: float | None = field(default=None, init=False)
     """When this run last looked for the account's watched markers."""
+    said_at: float | None = field(default=None, init=False)
+    """When this run last said that new uploads wait for their turn."""
 
     @cached_property
     def wire(self) -> Wire:
@@ -67,7 +72,24 @@ class Session:
     @cached_property
     def api(self) -> Stream:
         """The Video API of the account."""
-        return Stream(self.wire, self.settings.base, self.settings.account)
+        return Stream(self.wire, self.settings.base, self.settings.account, self)
+
+    def spent(self) -> None:
+        """A call of the API leaves: whoever shares the journal hears of it."""
+        # A command that needs no journal opens none for that.
+        if "journal" in self.__dict__ and self.company is not None:
+            self.company.spent()
+
+    def refused(self, retry_after: float | None) -> None:
+        """A call of the API was answered with 429."""
+        if "journal" in self.__dict__ and self.company is not None:
+            self.company.refused(retry_after)
+
+    @cached_property
+    def company(self) -> Company | None:
+        """Everybody else on the same journal; None where it is of this machine alone."""
+        settings = self.settings
+        return self.journal.company(settings.base, settings.account, settings.label, self.calls)
 
     @cached_property
     def journal(self) -> Ledger:
@@ -97,8 +119,9 @@ class Session:
     @cached_property
     def room(self) -> Room:
         """What the conductor works with."""
+        _ = self.company  # before there are threads
         return Room(
-            self.journal, self.wire, self.api, self.policy, self.interruption, self.tell,
+            self.journal, self.wire, self.api, self.policy, self.interruption, self.told,
             self.stall, throttle=self.throttle,
         )  # fmt: skip
 
@@ -205,11 +228,22 @@ class Session:
         """``attempt`` as this run's own: what an earlier run wanted kept is taken up again."""
         return replace(attempt, kept=False)
 
+    def finished(self, result: Result) -> None:
+        """A file is done with, for this run."""
+        if "journal" in self.__dict__ and self.company is not None:
+            self.company.finished(result)
+
+    def told(self, event: events.Event) -> None:
+        """Let everybody hear of ``event`` who is to: console or caller, and the fleet."""
+        if self.company is not None:
+            self.company.hear(event)
+        self.tell(event)
+
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("wire", "journal"):
-            if name in self.__dict__:
-                self.__dict__.pop(name).close()
+        for name in ("wire", "company", "journal"):
+            if opened := self.__dict__.pop(name, None):
+                opened.close()
 
     def __enter__(self) -> Self:
         return self

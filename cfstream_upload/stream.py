@@ -55,9 +55,7 @@ class Counter(Protocol):
 class Stream:
     """The Video API of one account. ``date`` is the last time its server told, epoch seconds."""
 
-    def __init__(
-        self, wire: Wire, base: str, account: str, counter: Counter | None = None
-    ) -> None:
+    def __init__(self, wire: Wire, base: str, account: str, counter: Counter | None = None) -> None:
         self._wire = wire
         self._counter = counter
         self._videos = f"{base}/accounts/{account}/stream"

@@ -24,7 +24,7 @@ def _names() -> frozenset[str]:
 
 def schema_of(document: dict[str, Any]) -> str:
     """The name of the schema that ``document`` is to fit."""
-    keys = set(document) - {"version", "error", "summary"}
+    keys = set(document) - {"version", "error", "summary", "fleet"}
     if not keys:
         return "failure"
     (key,) = sorted(keys)[:1]

@@ -39,6 +39,19 @@ PAGE = {
 }  # fmt: skip
 EMULATOR = {"base_url": "http://x", "account": UID, "token": "t", "pid": 1, "port": 80}
 
+WORKER = {
+    "worker": "a:1", "label": "", "release": "1", "condition": "running", "seen": 0.5, "age": 9,
+    "files": [
+        {"file": "a", "uid": None, "phase": "sending", "acknowledged": 1, "size": 2, "speed": None}
+    ],
+    "speed": 1.5, "acknowledged": 1, "done": 0, "failed": 0, "planned_files": 1,
+    "planned_bytes": 2, "done_bytes": 0, "dashboard": None,
+}  # fmt: skip
+FLEET = {
+    "workers": 1, "running": 1, "interrupted": 0, "kept": 0, "debts": 0, "receipts": 0, "done": 0,
+    "failed": 0, "speed": 1.5, "bytes_left": 1, "seconds_left": None, "dashboard": "http://d",
+}  # fmt: skip
+
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "send": {"version": 1, "uploads": [UPLOAD, FAILED], "summary": SUMMARY, "error": None},
     "videos": document("videos", [VIDEO]),
@@ -53,6 +66,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "variables": document("variables", [{"name": "TERM", "meaning": "x", "option": ""}]),
     "command": document("command", {**PAGE, "pages": [PAGE]}),
     "emulator": document("emulator", EMULATOR),
+    "workers": {**document("workers", [WORKER]), "fleet": FLEET},
     "failure": failure("sned", errors.UsageProblem("no")),
 }
 HEAD = {"version": 1, "time": "2026-01-31T12:00:00.000Z"}
@@ -82,6 +96,8 @@ EVENTS: dict[str, dict[str, Any]] = {
     "act": {"file": None, "act": "A clean line.", "seconds": 1.5},
     "schema": {"file": None, "name": "send", "title": "x"},
     "emulator": {"file": None, "emulator": None},
+    "worker": {"file": None, **WORKER},
+    "fleet": {"file": None, **FLEET},
 }  # fmt: skip
 
 

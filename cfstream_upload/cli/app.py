@@ -15,6 +15,7 @@ from cfstream_upload.cli import (
     doctor,
     emulator,
     explain,
+    fleet,
     send,
     videos,
     wait,
@@ -46,7 +47,9 @@ app = App(
 
 app.callback()(keeping_everywhere())
 
-for group in (send, cleanup, videos, wait, configuration, doctor, emulator, completion, explain):
+for group in (
+    send, cleanup, videos, wait, configuration, doctor, fleet, emulator, completion, explain,
+):  # fmt: skip
     group.add_to(app)
 
 

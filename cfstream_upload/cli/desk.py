@@ -103,6 +103,7 @@ class Desk:
         stall: float = 60.0,
         connect_timeout: float = 10.0,
         throttle: Throttle | None = None,
+        calls: int = 1200,
     ) -> Session:
         """The account, opened; close it."""
         from cfstream_upload.ending import Policy
@@ -118,6 +119,7 @@ class Desk:
             connect_timeout,
             throttle,
             self.redactor,
+            calls,
         )
 
 

@@ -112,12 +112,13 @@ def _lines(whole: Whole) -> list[str]:
     from cfstream_upload.units import human_size, human_time
 
     left = "" if whole.seconds_left is None else f", {human_time(whole.seconds_left)} left"
-    size = f" of {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
+    size = f", {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
+    now = f"{whole.workers} workers, {whole.running} uploads running, {human_size(whole.speed)}/s"
+    rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {whole.debts} debts"
     lines = [
-        f"In all: {whole.workers} workers, {whole.running} uploads running,"
-        f" {human_size(whole.speed)}/s{size}{left}.",
-        f"Sent {whole.done} files, {whole.failed} failed; in the journal: {whole.receipts} receipts,"
-        f" {whole.interrupted} interrupted, {whole.kept} kept, {whole.debts} debts.",
+        f"In all: {now}{size}{left}.",
+        f"Files: {whole.done} sent, {whole.failed} failed.",
+        f"The journal: {whole.receipts} receipts, {rows}.",
     ]
     if whole.dashboard:
         lines.append(f"Dask's dashboard: {whole.dashboard}")

@@ -90,6 +90,7 @@ def send(
             stall=parse_time(line.stall_timeout),
             connect_timeout=parse_time(line.connect_timeout),
             throttle=throttle,
+            calls=line.api_budget,
         ) as session,
     ):
         label = label or session.settings.label
@@ -125,8 +126,11 @@ def _rehearse(
 
 
 def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
+    size = sum(map(_size, paths))
     if len(paths) > 1:
-        report.desk.console.batch(len(paths), sum(map(_size, paths)))
+        report.desk.console.batch(len(paths), size)
+    if session.settings.journal is not None and session.company is not None:
+        session.company.plan(len(paths), size)
     if many.manifest is None:
         _send_all(session, paths, wishes, many, report, None)
         return

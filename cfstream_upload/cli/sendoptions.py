@@ -329,6 +329,16 @@ class Line:
             rich_help_panel=LINE,
         ),
     ] = "60s"
+    api_budget: Annotated[
+        int,
+        option(
+            "--api-budget",
+            metavar="N",
+            help="API calls in 5 minutes of all who share a journal on PostgreSQL; 0: any number.",
+            min=0,
+            rich_help_panel=LINE,
+        ),
+    ] = 1200
 
 
 def throttle_of(line: Line) -> Throttle | None:

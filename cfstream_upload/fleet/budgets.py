@@ -12,6 +12,7 @@ of reach, nothing is held up here.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -58,21 +59,19 @@ class Database(Protocol):
 class Budgets:
     """The budgets of one account, as one process sees them. Safe to use from several threads.
 
-    ``target`` stands for account and API base; ``calls`` is the limit in five minutes, 0 for none;
-    ``base`` and ``account`` find the journal's rows.
+    ``calls`` is the limit of the API in five minutes, 0 for none.
     """
 
-    def __init__(
-        self, database: Database, target: str, base: str, account: str, calls: int
-    ) -> None:
+    def __init__(self, database: Database, base: str, account: str, calls: int) -> None:
         self._database = database
+        target = hashlib.sha256(f"{base}\0{account}".encode()).hexdigest()[:32]
+        self._most, self._flow = BURST * calls, STEADY * calls / WINDOW
+        self._kept = KEPT_BACK * self._most
         self._calls: dict[str, object] = {
-            "name": f"calls {target}",
-            "most": BURST * calls,
-            "flow": STEADY * calls / WINDOW,
-            "kept": KEPT_BACK * BURST * calls,
-        }
-        self._queue = {"name": f"queue {target}", "most": float(ENCODED_AT_ONCE - MARGIN)}
+            "name": f"calls {target}", "most": self._most, "flow": self._flow, "kept": self._kept,
+        }  # fmt: skip
+        self._slots = float(ENCODED_AT_ONCE - MARGIN)
+        self._queue: dict[str, object] = {"name": f"queue {target}", "most": self._slots}
         self._of = {"base": base, "account": account}
         self._limited = calls > 0
         self._unsaid = 0
@@ -97,8 +96,8 @@ class Budgets:
             self._opened()
             self._ask(statements.BUDGET_LIMIT, self._queue, tokens=0.0)
             if self._limited:
-                least = float(str(self._calls["kept"])) - float(str(self._calls["flow"])) * seconds
-                self._ask(statements.BUDGET_LIMIT, self._calls, tokens=least)
+                left = self._kept - self._flow * seconds
+                self._ask(statements.BUDGET_LIMIT, self._calls, tokens=left)
 
     # --- may one more be begun -------------------------------------------------------------------
 
@@ -111,12 +110,12 @@ class Budgets:
         try:
             self._opened()
             self._say()
-            if not self._has_slot(encoding):
-                return MEASURE_EVERY, NO_ROOM
-            wait = self._call_left()
-            if wait > 0:
-                self._ask(statements.SLOT_GIVE_BACK, self._queue)
+            # Calls first: to count what is encoded takes some.
+            if wait := self._wait_for_calls():
                 return wait, NO_CALLS
+            if not self._has_slot(encoding):
+                self._ask(statements.BUDGET_SPEND, self._calls, spent=-1)
+                return MEASURE_EVERY, NO_ROOM
         except (Lost, JournalProblem):
             pass
         return 0.0, ""
@@ -133,14 +132,13 @@ class Budgets:
         if spent and self._limited:
             self._ask(statements.BUDGET_SPEND, self._calls, spent=spent)
 
-    def _call_left(self) -> float:
+    def _wait_for_calls(self) -> float:
         """0 where the create's own call was taken, else seconds until it may be."""
         if not self._limited or self._ask(statements.BUDGET_ADMIT, self._calls):
             return 0.0
         rows = self._ask(statements.BUDGET_LEFT, self._calls)
         left = float(rows[0][0]) if rows else 0.0
-        missing = float(str(self._calls["kept"])) - left
-        return min(WINDOW, max(0.5, missing / float(str(self._calls["flow"]))))
+        return min(WINDOW, max(0.5, (self._kept - left) / self._flow))
 
     def _has_slot(self, encoding: Callable[[], int | None]) -> bool:
         if self._ask(statements.SLOT_TAKE, self._queue):
@@ -151,7 +149,7 @@ class Budgets:
         if busy is None:
             return True
         ((flying,),) = self._ask(statements.IN_FLIGHT, self._of)
-        room = self._queue["most"] - busy - int(flying)
+        room = self._slots - busy - int(flying)
         self._ask(statements.SLOT_MEASURED, self._queue, tokens=room)
         return bool(self._ask(statements.SLOT_TAKE, self._queue))
 

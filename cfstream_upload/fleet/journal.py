@@ -19,11 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from cfstream_upload import __version__
 from cfstream_upload.attempt import Attempt, Identity, is_uid
 from cfstream_upload.errors import Busy, Estranged, JournalProblem, Unreached
 from cfstream_upload.fleet import holding, naming, schema, statements, words
+from cfstream_upload.fleet.budgets import Budgets
+from cfstream_upload.fleet.company import Company
 from cfstream_upload.fleet.holding import Hold
 from cfstream_upload.fleet.link import Link, Lost, Row
+from cfstream_upload.fleet.presence import Presence
 from cfstream_upload.lock import key_of
 from cfstream_upload.rows import (
     COLUMNS,
@@ -279,6 +283,10 @@ class FleetJournal:
         """The rows of an account that are no receipts: few, however many files were sent."""
         return self._select(statements.UNSETTLED, {"base": base, "account": account})
 
+    def unfinished(self, base: str, account: str) -> list[Attempt]:
+        """As `unsettled`; without an account those of all."""
+        return self._select(statements.UNFINISHED, {"base": base, "account": account})
+
     def has(self, uid: str) -> bool:
         """Whether there is a row of this UID."""
         return bool(self.ask(statements.HAS, {"uid": uid}))
@@ -334,6 +342,14 @@ class FleetJournal:
             raise words.unusable(
                 self.link.where, f"has a damaged row, number {number}{of}"
             ) from None
+
+    # --- everybody else ---------------------------------------------------------------------------
+
+    def company(self, base: str, account: str, label: str, calls: int) -> Company:
+        """The others who share this journal; ``calls`` of the API in five minutes by all."""
+        return Company(
+            Budgets(self.link, base, account, calls), Presence(self.link, label, __version__)
+        )
 
     # --- watched markers -------------------------------------------------------------------------
 

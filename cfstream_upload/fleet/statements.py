@@ -54,15 +54,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
             begun timestamptz NOT NULL DEFAULT now(), touched timestamptz NOT NULL DEFAULT now()
         )""",
         "CREATE INDEX watches_of_account ON cfupload.watches (account, base)",
-        """CREATE TABLE cfupload.workers (
+        # What is advice and not the promise is not worth a sync: a crash may empty it.
+        """CREATE UNLOGGED TABLE cfupload.workers (
             id text PRIMARY KEY, host text NOT NULL, pid integer NOT NULL, label text NOT NULL,
             version text NOT NULL, started timestamptz NOT NULL DEFAULT now(),
             seen timestamptz NOT NULL DEFAULT now(), ended timestamptz,
-            files jsonb NOT NULL DEFAULT '[]', acknowledged bigint NOT NULL DEFAULT 0,
-            done integer NOT NULL DEFAULT 0, failures integer NOT NULL DEFAULT 0
+            files jsonb NOT NULL, acknowledged bigint NOT NULL, speed double precision NOT NULL,
+            done integer NOT NULL, failed integer NOT NULL, planned_files integer NOT NULL,
+            planned_bytes bigint NOT NULL, done_bytes bigint NOT NULL, dashboard text NOT NULL
         )""",
         "CREATE INDEX workers_by_seen ON cfupload.workers (seen)",
-        """CREATE TABLE cfupload.budgets (
+        """CREATE UNLOGGED TABLE cfupload.budgets (
             name text PRIMARY KEY, tokens double precision NOT NULL,
             at timestamptz NOT NULL DEFAULT now()
         )""",
@@ -171,3 +173,55 @@ TAKEN = """SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 END_GHOST = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE pid = %(pid)s AND application_name = %(name)s AND pid <> pg_backend_pid()"""
+
+# --- budgets: a bucket that fills by the server's clock ------------------------------------------
+
+_FILLED = (
+    "least(%(most)s, b.tokens + %(flow)s * extract(epoch FROM clock_timestamp() - b.at)::float8)"
+)
+BUDGET_OPEN = """INSERT INTO cfupload.budgets AS b (name, tokens, at)
+    VALUES (%(name)s, %(most)s, clock_timestamp()) ON CONFLICT (name) DO NOTHING"""
+BUDGET_SPEND = f"""UPDATE cfupload.budgets b SET tokens = {_FILLED} - %(spent)s,
+    at = clock_timestamp() WHERE b.name = %(name)s RETURNING b.tokens"""
+BUDGET_ADMIT = f"""UPDATE cfupload.budgets b SET tokens = {_FILLED} - 1, at = clock_timestamp()
+    WHERE b.name = %(name)s AND {_FILLED} >= %(kept)s RETURNING b.tokens"""
+BUDGET_LEFT = f"SELECT {_FILLED} FROM cfupload.budgets b WHERE b.name = %(name)s"
+BUDGET_LIMIT = """UPDATE cfupload.budgets b SET tokens = least(b.tokens, %(tokens)s),
+    at = clock_timestamp() WHERE b.name = %(name)s RETURNING b.tokens"""
+SLOT_TAKE = """UPDATE cfupload.budgets b SET tokens = b.tokens - 1
+    WHERE b.name = %(name)s AND b.tokens >= 1 RETURNING b.tokens"""
+SLOT_MEASURING = """UPDATE cfupload.budgets b SET at = clock_timestamp()
+    WHERE b.name = %(name)s AND b.tokens < 1
+    AND b.at < clock_timestamp() - make_interval(secs => %(every)s) RETURNING b.tokens"""
+SLOT_MEASURED = """UPDATE cfupload.budgets b SET tokens = %(tokens)s WHERE b.name = %(name)s"""
+IN_FLIGHT = """SELECT count(*) FROM cfupload.attempts
+    WHERE base = %(base)s AND account = %(account)s AND stage IN ('created', 'sent')
+    AND doomed = '' AND kept = 0"""
+
+# --- workers -------------------------------------------------------------------------------------
+
+PRESENT = """INSERT INTO cfupload.workers AS w
+    (id, host, pid, label, version, files, acknowledged, speed, done, failed, planned_files,
+    planned_bytes, done_bytes, dashboard, ended)
+    VALUES (%(id)s, %(host)s, %(pid)s, %(label)s, %(version)s, %(files)s::jsonb,
+    %(acknowledged)s, %(speed)s, %(done)s, %(failed)s, %(planned_files)s, %(planned_bytes)s,
+    %(done_bytes)s, %(dashboard)s, CASE WHEN %(over)s THEN now() END)
+    ON CONFLICT (id) DO UPDATE SET files = EXCLUDED.files, acknowledged = EXCLUDED.acknowledged,
+    speed = EXCLUDED.speed, done = EXCLUDED.done, failed = EXCLUDED.failed,
+    planned_files = EXCLUDED.planned_files, planned_bytes = EXCLUDED.planned_bytes,
+    done_bytes = EXCLUDED.done_bytes, dashboard = EXCLUDED.dashboard, ended = EXCLUDED.ended,
+    seen = now()"""
+FORGET_WORKERS = """DELETE FROM cfupload.workers WHERE seen < now() - interval '1 day'"""
+WORKERS = """SELECT id, host, pid, label, version, files, acknowledged, speed, done, failed,
+    planned_files, planned_bytes, done_bytes, dashboard, ended IS NOT NULL,
+    extract(epoch FROM now() - seen)::float8, extract(epoch FROM now() - started)::float8
+    FROM cfupload.workers WHERE seen > now() - interval '1 hour' ORDER BY host, started, id"""
+HELD = """SELECT classid::bigint * 4294967296 + objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+UNFINISHED = (
+    f"{_SELECT} WHERE stage <> 'stored'"
+    " AND (%(account)s = '' OR (base = %(base)s AND account = %(account)s)) ORDER BY row"
+)
+RECEIPTS = """SELECT count(*) FROM cfupload.attempts
+    WHERE stage = 'stored' AND (%(account)s = '' OR (base = %(base)s AND account = %(account)s))"""

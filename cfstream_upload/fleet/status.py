@@ -9,6 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cfstream_upload.attempt import Attempt
+from cfstream_upload.fleet import statements
+from cfstream_upload.fleet.holding import number_of
+from cfstream_upload.fleet.journal import FleetJournal
+from cfstream_upload.session import Session
 
 LOST_AFTER = 15.0
 """Seconds without a word after which a worker that did not say goodbye is taken for lost."""
@@ -24,7 +28,7 @@ class Worker:
 
     worker: str
     label: str
-    version: str
+    release: str
     condition: str
     seen: float
     age: float
@@ -52,8 +56,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The fleet in all. ``running``, ``interrupted``, ``kept`` and ``debts`` count rows that are
-    no receipts; ``seconds_left`` is None where it cannot be told."""
+    """The fleet in all; ``seconds_left`` is None where it cannot be told.
+
+    ``running``, ``interrupted``, ``kept`` and ``debts`` count rows that are no receipts.
+    """
 
     workers: int
     running: int
@@ -75,14 +81,14 @@ class Whole:
 
 def worker_of(row: Sequence[Any]) -> Worker:
     """What a row of `statements.WORKERS` says."""
-    (_, host, pid, label, version, files, acknowledged, speed, done, failed) = row[:10]
+    (_, host, pid, label, release, files, acknowledged, speed, done, failed) = row[:10]
     (planned_files, planned_bytes, done_bytes, dashboard, over, seen, age) = row[10:]
     known = json.loads(files) if isinstance(files, str) else files
     silent = seen > LOST_AFTER
     return Worker(
         worker=f"{host}:{pid}",
         label=label,
-        version=version,
+        release=release,
         condition="ended" if over else "lost" if silent else "running",
         seen=max(0.0, seen),
         age=age,
@@ -135,7 +141,7 @@ def _condition(row: Attempt, held: bool) -> str:
 def seen(session: Session) -> tuple[list[Worker], Whole]:
     """What the journal of ``session`` tells of its fleet. Raises `JournalProblem`."""
     journal = session.journal
-    assert isinstance(journal, FleetJournal)  # noqa: S101
+    assert isinstance(journal, FleetJournal)
     settings = session.settings
     account = {"base": settings.base, "account": settings.account}
     workers = [worker_of(row) for row in journal.ask(statements.WORKERS)]

@@ -19,7 +19,10 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cfstream_upload.emulator.model import Stream
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -46,7 +49,7 @@ def main() -> int:
 
 
 def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
-    from postgres import Postgres  # type: ignore[import-not-found]  # filled in below
+    from postgres import postgres
     from storm.crew import crew
     from storm.promise import broken, digest_of
     from storm.weather import FAULTS, Restarts, every
@@ -67,13 +70,13 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
             digest_of(padded_mp4(films / f"{n:05}.mp4", size, sparse=False, seed=n))
             for n, size in enumerate(sizes)
         ]
-        database = held.enter_context(Postgres.running())
+        database = held.enter_context(postgres())
         stage = held.enter_context(staged(model))
         stage.strike(*(fault.format(seed=wanted.seed) for fault in FAULTS))
         environment = {
             **os.environ,
             **stage.endpoint.environment,
-            "CFUPLOAD_JOURNAL": database.url,
+            "CFUPLOAD_JOURNAL": database.url(),
             "CFUPLOAD_STATE_DIR": str(folder / "state"),
             "CFUPLOAD_API_BUDGET": "0",
         }
@@ -123,7 +126,7 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
         }
 
 
-def _arrived(model: Any) -> int:
+def _arrived(model: Stream) -> int:
     return sum(video["status"]["state"] != "pendingupload" for video in model.videos())
 
 
