@@ -142,15 +142,32 @@ def test_every_call_of_a_send_is_counted(
     assert left == pytest.approx(300 - len(calls) - 1, abs=1)  # one more was taken beforehand
 
 
-def test_a_create_that_met_429_is_not_followed_by_another_before_its_time(
+def test_a_429_of_one_machine_holds_up_the_next_video_of_all(
     stream: Served, ran: Callable[..., Ended], database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CFUPLOAD_JOURNAL", database)
-    stream.strike(Fault(Answer(429, {"retry-after": "2"}), "POST"))
-    stream.file(size=400_000)
-    ended = ran("send", "big.mp4", "--retries", "0")
+    stream.strike(Fault(Answer(429), "GET"))
+    assert ran("cleanup", "--orphans", "--yes").code == 6
+    assert _tokens(database) < 0
+
+
+def test_a_send_waits_for_its_turn_and_says_so_once(
+    stream: Served,
+    ran: Callable[..., Ended],
+    database: str,
+    machine: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CFUPLOAD_JOURNAL", database)
+    names = ("CLOUDFLARE_API_BASE_URL", "CLOUDFLARE_ACCOUNT_ID")
+    base, account = (stream.environment[name] for name in names)
+    elsewhere = Budgets(machine()._database, base, account, 1200)
+    elsewhere.refused(1.0)
+    stream.file("one.mp4", size=400_000)
+    stream.file("two.mp4", size=400_000)
+    ended = ran("send", "-j", "1", "one.mp4", "two.mp4")
     assert ended.code == 0
-    assert "new uploads wait for their turn" in ended.err
+    assert ended.err.count("new uploads wait for their turn") == 1
 
 
 def test_without_a_limit_no_call_is_counted(

@@ -73,6 +73,7 @@ def test_what_is_running_interrupted_kept_and_a_debt_is_told_by_rows_and_locks(
     with journal.lock(key):
         ended = ran("fleet", "status", "--json")
     journal.close()
+    assert ended.code == 7, ended.out
     fleet = ended.document["fleet"]
     counted = [fleet[name] for name in ("running", "interrupted", "kept", "debts", "receipts")]
     assert counted == [1, 1, 1, 1, 1]

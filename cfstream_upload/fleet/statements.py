@@ -216,7 +216,7 @@ WORKERS = """SELECT id, host, pid, label, version, files, acknowledged, speed, d
     planned_files, planned_bytes, done_bytes, dashboard, ended IS NOT NULL,
     extract(epoch FROM now() - seen)::float8, extract(epoch FROM now() - started)::float8
     FROM cfupload.workers WHERE seen > now() - interval '1 hour' ORDER BY host, started, id"""
-HELD = """SELECT classid::bigint * 4294967296 + objid::bigint FROM pg_locks
+HELD = """SELECT classid::bigint::numeric * 4294967296 + objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 UNFINISHED = (
