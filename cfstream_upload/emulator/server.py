@@ -23,7 +23,7 @@ from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
 from .model import Stream
 from .pages import Pages
-from .protocol import CONNECTION, Protocol
+from .protocol import BODY, CONNECTION, Protocol
 from .routes import API
 from .shutdown import Uvicorn
 
@@ -181,8 +181,7 @@ class Server:
         """Carry out one exchange; None when there is nobody to reply to."""
         exchange = self._service.begin(_head(http, self._token_port))
         try:
-            async for block in http.stream():
-                exchange.write(block)
+            await http.scope[BODY].pour(exchange.write)
             reply = exchange.finish()
             await asyncio.sleep(reply.after)
         except ClientDisconnect:
