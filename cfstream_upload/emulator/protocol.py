@@ -72,7 +72,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a block of the body."""
-        self._left -= len(body)
+        self._left = max(0, self._left - len(body))
         if self._body is None or not self._body.takes(body):
             super().on_body(body)
 
