@@ -52,9 +52,9 @@ class Sender:
                 length -= len(self._first)
             for at in range(0, length, len(BLOCK)):
                 self._sock.sendall(BLOCK[: length - at])
-            headers = self._reply(204)
-        if int(headers["upload-offset"]) != self._size:
-            sys.exit("not all of it was taken")
+            kept = int(self._reply(204)["upload-offset"])
+            if kept != min(offset + CHUNK, self._size):
+                sys.exit(f"{kept} bytes were kept")
 
     def digest(self) -> str:
         """The SHA-256 of what was sent."""

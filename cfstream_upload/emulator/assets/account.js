@@ -45,7 +45,7 @@ function total(totals) {
   write($("bytes-total"), size(totals.bytes));
   write($("reserved-total"), `${grouped(totals.reserved_minutes)}\u00a0min`);
   const left = facts.limit_minutes - totals.used_minutes - totals.reserved_minutes;
-  write($("limit"), `${grouped(Math.max(0, left))}\u00a0left`);
+  write($("limit"), `${grouped(Math.max(0, Math.floor(left)))}\u00a0left`);
   $("empty").hidden = totals.videos > 0;
   const unseen = totals.videos - rows.size;
   $("more").hidden = unseen <= 0;

@@ -125,7 +125,7 @@ export function watch(query, heard) {
       const change = JSON.parse(event.data);
       over = Boolean(change.over);
       if (over) {
-        say("lost", "the server has ended; `cfupload emulator`, or any command with `--local`, starts it again");
+        say("lost", "the server has ended: start it by cfupload emulator, or by any command with --local");
         return;
       }
       if (change.fresh) ahead = change.now - Date.now();
