@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import Any
 
@@ -97,6 +98,8 @@ class Protocol(HttpToolsProtocol):
         if not self._left:
             # The old one still waits for what it has not seen.
             self.parser = httptools.HttpRequestParser(self)
+            with contextlib.suppress(AttributeError):  # before httptools 0.6.3, as uvicorn has it
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self.on_message_complete()
         return rest
 

@@ -120,11 +120,11 @@ def crowd(bench: Bench) -> Json:
 
 
 def _sent(port: int, account: str, token: str, size: int, count: int = 1) -> Json:
-    command = [sys.executable, "-P", str(HERE / "tus_sender.py"), str(port), account, str(size)]
+    command = [sys.executable, "-P", str(HERE / "tus_sender.py"), str(port), str(size)]
     keep = ["keep"] if count > 1 or not token else []
     told = subprocess.run(
         [*command, str(count), *keep],
-        env={**os.environ, "CLOUDFLARE_API_TOKEN": token},
+        env={**os.environ, "CLOUDFLARE_ACCOUNT_ID": account, "CLOUDFLARE_API_TOKEN": token},
         capture_output=True,
         text=True,
         check=False,

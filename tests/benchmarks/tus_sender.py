@@ -1,9 +1,9 @@
 """Uploads of bytes from memory by tus, as fast as Python can: what the embedded Stream takes.
 
-``tus_sender.py PORT ACCOUNT SIZE COUNT``: so many uploads at once, each on one connection of its
-own, in PATCHes of 200 MiB. The token is in the environment. Tells the seconds from the first byte
-to the last reply, its CPU meanwhile, and the SHA-256 of each upload by UID, then deletes them
-unless ``keep`` is asked for.
+``tus_sender.py PORT SIZE COUNT [keep]``: so many uploads at once, each on one connection of its
+own, in PATCHes of 200 MiB. Account and token are in the environment. Tells the seconds from the
+first byte to the last reply and its CPU meanwhile, then deletes what it sent; with ``keep`` it
+tells the SHA-256 of each by UID instead.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class Sender:
 
 
 def main() -> None:
-    port, account, size, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    port, size, count = map(int, sys.argv[1:4])
+    account = os.environ["CLOUDFLARE_ACCOUNT_ID"]
     senders = [Sender(port, account, number, size) for number in range(count)]
     together = threading.Barrier(count + 1)
 
@@ -107,7 +108,7 @@ def main() -> None:
         for one in under_way:
             one.result()
         taken = {"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu}
-    keep = sys.argv[5:] == ["keep"]
+    keep = sys.argv[4:] == ["keep"]
     digests = {sender.uid: sender.digest() for sender in senders} if keep else {}
     for sender in senders:
         if not keep:
