@@ -73,6 +73,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
+@pytest.hookimpl(trylast=True)  # what is left out is gone by then, and the shares are right
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each process begins with its part of the long tests: no long one is the last to begin."""
     processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
