@@ -68,7 +68,7 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  # of xdist
     """A process that has no tests left takes some of another's: the long ones lie together."""
-    from xdist.scheduler import WorkStealingScheduling
+    from xdist.scheduler import WorkStealingScheduling  # type: ignore[import-untyped]  # xdist has no types
 
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
