@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,7 @@ def _modules() -> dict[str, list[Path]]:
     return found
 
 
+@cache
 def _imported(path: Path) -> set[str]:
     """Full names of all that ``path`` imports, wherever in the file it does."""
     names: set[str] = set()
