@@ -8,7 +8,8 @@ Then a test that takes ``fresh_cloudflare_stream`` has an account without videos
 one that takes ``cloudflare_stream`` has what the tests before it left. Both are the same server,
 one per test process, in a thread: it starts in milliseconds, ends with the tests, and its videos,
 digests and faults are at hand without asking over HTTP. It listens on 127.0.0.1, on a free port,
-so that workers of pytest-xdist do not meet.
+so that workers of pytest-xdist do not meet. Uploads that were created without ``direct_user`` have
+their URL on a second port, and need the token there, as on Cloudflare's own host for them.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def cloudflare_stream() -> Iterator[CloudflareStream]:
             pytrace=False,
         )
     stage = _Stage()
-    with staged(stage) as served:
+    with staged(stage, with_token_port=True) as served:
         endpoint = served.endpoint
         yield CloudflareStream(
             endpoint.base_url, endpoint.account, endpoint.token, served.faulty, stage, served

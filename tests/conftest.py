@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import canary
 import pytest
+import typer.main
 from judging import complaints
 from postgres import Postgres, postgres, why_not
 from served import Ended, Served, served
+from twins.nursery import Nursery
 
 from cfstream_upload.cli.app import run
 from cfstream_upload.console import Console
@@ -36,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What is too large for memory goes to the folder that TESTS_ON_DISK names.
     """
     config.pluginmanager.register(canary, "canary")
+    # Typer reads some two hundred annotations at each call: most of what a command costs here.
+    vars(typer.main)["get_command"] = functools.cache(typer.main.get_command)
     if config.option.basetemp is None and os.access(MEMORY, os.W_OK):
         os.environ["TESTS_ON_DISK"] = tempfile.mkdtemp(prefix="cfupload-tests-")
         folder = tempfile.mkdtemp(prefix="cfupload-tests-", dir=MEMORY)
@@ -44,9 +51,43 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
+def pytest_collectstart() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The tests live to the end: no search for garbage has to pass by them."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_unconfigure() -> None:
     for folder in _MADE:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  # of xdist
+    """A process that has no tests left takes some of another's: the long ones lie together."""
+    from xdist.scheduler import WorkStealingScheduling  # type: ignore[import-untyped]  # xdist has no types
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.hookimpl(trylast=True)  # what is left out is gone by then, and the shares are right
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each process begins with its part of the long tests: no long one is the last to begin."""
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    if processes == 1:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    share, items[:] = len(items) // processes, []
+    for number in range(processes):
+        begin = long[number::processes]
+        rest = share - len(begin) if number < processes - 1 else len(short)
+        items += [*begin, *short[:rest]]
+        del short[:rest]
 
 
 @pytest.fixture(autouse=True)
@@ -107,10 +148,17 @@ def blank_database(server: Postgres) -> Iterator[str]:
     server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Real processes, forked from one that has loaded the package."""
+    with Nursery(tmp_path_factory.mktemp("nursery")) as here:
+        yield here
+
+
 @pytest.fixture
-def stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nursery: Nursery) -> Iterator[Served]:
     """The embedded Stream on real sockets, and a proxy that can harm its uploads."""
-    with served(tmp_path) as here:
+    with served(tmp_path, nursery) as here:
         for name, value in here.environment.items():
             monkeypatch.setenv(name, value)
         yield here

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from canary import look, look_at_arguments
 from judging import judge_output
 from mp4 import padded_mp4
+from twins.nursery import Nursery, Order
 
 from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.emulator.faults import Fault, Faulty
@@ -94,16 +97,28 @@ class Served:
     proxy: TcpProxy
     environment: dict[str, str] = field(repr=False)
 
-    def run(self, *arguments: str, timeout: float = 90) -> Ended:
-        """Run ``cfupload`` to its end, in the test's folder."""
+    nursery: Nursery | None = None
+    """Forks what `run` runs; without it each run starts a Python of its own."""
+
+    def run(self, *arguments: str) -> Ended:
+        """Run ``cfupload`` to its end, in the test's folder and in a process of its own."""
+        if self.nursery is not None:
+            return self._forked(self.nursery, arguments)
         ended = subprocess.run(
             [*COMMAND, *arguments],
-            cwd=self.folder, capture_output=True, timeout=timeout, check=False,
+            cwd=self.folder, capture_output=True, timeout=90, check=False,
         )  # fmt: skip
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
+    def _forked(self, nursery: Nursery, arguments: Sequence[str]) -> Ended:
+        look_at_arguments(arguments)
+        (child,) = nursery.start(Order(arguments, self.folder, os.environ))
+        ended = child.wait()
+        look(ended.out + ended.err, "the output of a process")
+        return Ended(ended.code, ended.out, ended.err)
+
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start ``cfupload`` and go on."""
+        """Start ``cfupload`` as a shell does, and go on."""
         return subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -146,7 +161,11 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, **service: Any) -> Iterator[Served]:  # noqa: ANN401  # passed through
+def served(
+    folder: Path,
+    nursery: Nursery | None = None,
+    **service: Any,  # noqa: ANN401  # passed through
+) -> Iterator[Served]:
     """Serve a fresh Stream below ``folder``; uploads pass the proxy, API calls do not.
 
     ``service`` are options of the embedded Stream.
@@ -164,4 +183,4 @@ def served(folder: Path, **service: Any) -> Iterator[Served]:  # noqa: ANN401  #
             "CLOUDFLARE_ACCOUNT_ID": endpoint.account,
             "CLOUDFLARE_API_TOKEN": endpoint.token,
         }
-        yield Served(folder, model, faulty, ledger, proxy, environment)
+        yield Served(folder, model, faulty, ledger, proxy, environment, nursery)

@@ -1,4 +1,7 @@
-"""The acceptance tests that started this project: real processes, real sockets."""
+"""The acceptance tests that started this project: real processes, real sockets.
+
+What a signal or a kill strikes is started as a shell starts it; the other commands are forked.
+"""
 
 from __future__ import annotations
 
@@ -134,6 +137,7 @@ def test_nothing_is_cleaned_up_before_a_uid_exists(stream: Served) -> None:
     assert stream.journal() == []
 
 
+@pytest.mark.long
 def test_a_failing_clean_up_does_not_hide_the_first_error_and_is_remembered(
     stream: Served,
 ) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,12 +16,16 @@ import pytest
 import trustme
 from benchmarks.account import Account, Fault, decoded
 from benchmarks.bench import gaps, paced, wasted
+from benchmarks.clients import HERE
 from benchmarks.connections import Secrets, Secured
 from benchmarks.goals import judged
 from benchmarks.line import INITIAL, Link, Window, seconds
 from benchmarks.measuring import MIB, Taken, medians
 from benchmarks.pages import page
 from benchmarks.serving import lined, server
+
+from cfstream_upload.emulator.model import Stream
+from cfstream_upload.emulator.server import running
 
 MEGABIT = 125e3
 
@@ -189,3 +197,25 @@ def test_a_page_is_made_of_whatever_was_measured() -> None:
     made = page({"settings": settings, "machine": {"Python": "3.x"}, "figures": figures})
     assert "| 2 GiB, TLS | tus-js-client | node or npm is not here |" in made
     assert "- journal failed: no disk" in made
+
+
+def test_what_the_sender_of_ingest_says_it_sent_is_what_the_embedded_stream_has() -> None:
+    stream = Stream()
+    with running(stream) as endpoint:
+        ended = subprocess.run(
+            [sys.executable, "-P", HERE / "tus_sender.py", str(endpoint.port),
+             str(5 * MIB + 3), "3", "keep"],
+            env={**os.environ, **endpoint.environment},
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
+    digests = json.loads(ended.stdout)["digests"]
+    assert len(set(digests.values())) == 3
+    assert digests == {uid: stream.sha256(uid) for uid in digests}
+
+
+def test_the_embedded_stream_is_judged_by_its_slowest_size_its_memory_and_whole_uploads() -> None:
+    sizes = {"2 GiB": {"mb_s": 700, "peak": 35.0}, "8 GiB": {"mb_s": 400, "peak": 36.0}}
+    crowd = {"whole": 50, "uploads": 50, "peak": 44.0}
+    found = {one.what: one for one in judged({"ingest": sizes, "crowd": crowd})}
+    verdicts = [one.met for name, one in found.items() if "embedded Stream" in name]
+    assert verdicts == [False, True, True]

@@ -328,6 +328,7 @@ def test_the_emulator_prints_where_it_is_and_ends_on_sigterm(tmp_path: Path) -> 
         assert process.wait(timeout=10) == 0
 
 
+@pytest.mark.long
 def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     ended = subprocess.run(
         [*COMMAND, "demo", "--json"], capture_output=True, cwd=tmp_path, check=False

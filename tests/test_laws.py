@@ -58,6 +58,7 @@ for law, killer in zip(sys.argv[2::2], sys.argv[3::2]):
 """
 
 
+@pytest.mark.long
 def test_taking_a_law_away_kills_its_test_and_only_then(tmp_path: Path) -> None:
     wanted = [word for law in ("5.5", "11.1") for word in (law, KILLERS[law])]
     ended = subprocess.run(

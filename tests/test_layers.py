@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ EFFECTS = {
     "rows": {"attempt"},
     "journalwords": {"errors"},
     "statedir": {"attempt", "errors", "ownership"},
-    "ledger": {"attempt"},
+    "ledger": {"attempt", "events", "result"},
     "journal": {
         "attempt", "errors", "journalwords", "ledger", "lock", "rows", "statedir",
     },
@@ -73,8 +74,9 @@ CONDUCTORS = {
     },
     "session": {
         "attempt", "config", "ending", "errors", "events", "interruption", "journal", "ledger",
-        "fleet", "lock", "outage", "safetext", "stream", "throttle", "transfer", "wire",
+        "fleet", "lock", "outage", "result", "safetext", "stream", "throttle", "transfer", "wire",
     },
+    "admission": {"errors", "events", "session", "stream"},
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",
     },
@@ -87,6 +89,7 @@ CONDUCTORS = {
         "sweeping", "video",
     },
     "onefile": {
+        "admission",
         "attempt", "debts", "ending", "entry", "errors", "events", "existing", "pace", "session",
         "source", "transfer", "verdicts", "video", "waiting",
     },
@@ -185,6 +188,7 @@ def _modules() -> dict[str, list[Path]]:
     return found
 
 
+@cache
 def _imported(path: Path) -> set[str]:
     """Full names of all that ``path`` imports, wherever in the file it does."""
     names: set[str] = set()

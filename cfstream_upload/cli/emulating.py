@@ -120,8 +120,8 @@ def serve(
         # One that a killed emulator left behind would be believed.
         _removed(options.ready_file)
     try:
+        from cfstream_upload.emulator.listening import listen_beside
         from cfstream_upload.emulator.routes import API
-        from cfstream_upload.emulator.server import listen_beside
         from cfstream_upload.emulator.stage import Stage
     except ImportError as missing:
         raise ExtraMissing(
@@ -204,10 +204,10 @@ def _token(path: Path | None) -> str | None:
 
 
 def _listener(options: ServerOptions) -> socket.socket:
-    from cfstream_upload.emulator import server
+    from cfstream_upload.emulator import listening
 
     try:
-        return server.listen(options.port or 0, host=options.host or server.HOST)
+        return listening.listen(options.port or 0, host=options.host or listening.HOST)
     except OSError as error:
         place = f"Port {options.port or 0}" if options.host is None else f"Host {options.host}"
         raise UsageProblem(

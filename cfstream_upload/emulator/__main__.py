@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 
 from .endpoint import Endpoint
+from .listening import listen
 from .model import Stream
 from .onlyone import only_one
-from .server import listen
 from .stage import Stage
 
 

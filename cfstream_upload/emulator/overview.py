@@ -44,6 +44,7 @@ def overview(only: str | None = None) -> Callable[[Library, Uploads], Overview]:
             "videos": len(existing),
             "pending": len(pending),
             "bytes": sum(video.offset for video in existing),
+            "used_minutes": round(library.used_minutes(), 1),
             "reserved_minutes": round(library.reserved_minutes(), 1),
         }
         moving = any(v.whole is not None and states[v.uid] not in (READY, FAILED) for v in chosen)

@@ -26,6 +26,7 @@ from .overview import media_of, overview
 from .thumbnails import Thumbnails
 from .watching import Watcher
 
+EVENTS = "/emulator/events"
 WATCHERS = 32
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _UID = "(?P<uid>[0-9a-f]{32})"
@@ -76,19 +77,19 @@ class Pages:
         """Give the response to a request; None for a path that is not of the pages."""
         path = http.scope["path"]
         found = _VIDEO.fullmatch(path)
-        if not (found or path in ("/", "/emulator/events") or _is_static(path)):
+        if not (found or path in ("/", EVENTS) or _is_static(path)):
             return None
         token = self._stream.token
         if why := refusal(http.method, _as_followed(http), token, self._hosts):
             return PlainTextResponse(why + "\n", 403, _INERT)
         if http.method == "DELETE" and found and not found["part"]:
             return self._delete(found["uid"])
-        reading = ("GET",) if path == "/emulator/events" else ("GET", "HEAD")
+        reading = ("GET",) if path == EVENTS else ("GET", "HEAD")
         if http.method not in reading or (found and not found["part"]):
             return PlainTextResponse("This path does not take that.\n", 405, _INERT)
         if found:
             return await self._of_video(found["uid"], found["part"])
-        if path == "/emulator/events":
+        if path == EVENTS:
             return self._events(http)
         return _static(path)
 

@@ -21,22 +21,25 @@ from starlette.types import Receive, Scope, Send
 
 from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
+from .listening import listen, listen_beside, port_of, reachable
 from .model import Stream
-from .pages import Pages
-from .protocol import CONNECTION, Protocol
+from .pages import EVENTS, Pages
+from .protocol import BODY, CONNECTION, Protocol
 from .routes import API
 from .shutdown import Uvicorn
 
-HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 90
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 10.0
 T = TypeVar("T")
+Aside = tuple[socket.socket, int]
 Beside = Callable[[HttpRequest], Awaitable[Response | None]]
 
 
 class Server:
     """One service on one port. `serve` runs until `stop`, or until nobody asked for ``idle`` s.
+
+    A page that only watches asks for nothing: a forgotten tab does not keep it for days.
 
     ``beside`` are asked first; what they answer with None is the service's. A service that is the
     model itself has ``pages`` without being asked. Uploads that need the token are taken on the
@@ -58,7 +61,8 @@ class Server:
         self._token_listener = token_listener
         # Asked for now: once it is closed a socket no longer knows its port.
         self._public: tuple[str, int] = listener.getsockname()[:2]
-        self._token_port = None if token_listener is None else _port(token_listener)
+        self._token_port = None if token_listener is None else port_of(token_listener)
+        self._at_token_port = {self._token_port}
         if pages is None and isinstance(service, Stream):
             pages = Pages(service)
         self._beside = [*beside, *([] if pages is None else [pages.answer])]
@@ -88,35 +92,45 @@ class Server:
     def endpoint(self) -> Endpoint:
         """Where it can be reached from this machine."""
         host, port = self._public
-        base_url = f"http://{_reachable(host)}:{port}{API}"
+        base_url = f"http://{reachable(host)}:{port}{API}"
         return Endpoint(base_url, self._service.account, self._service.token, os.getpid(), port)
 
-    def start_aside(self) -> tuple[socket.socket, int]:
-        """Before `serve`: leave the public port to a proxy.
+    def start_aside(self) -> list[Aside]:
+        """Before `serve`: leave the public ports to proxies.
 
-        Gives its listener, and the port that is served in its place.
+        Gives each one's listener, and the port that is served in its place.
         """
-        public, self._listener = self._listener, listen()
-        return public, self._listener.getsockname()[1]
+        public = self._all_listeners()
+        self._listener, *others = inner = [listen() for _ in public]
+        self._token_listener = others[0] if others else None
+        return self._moved(public, inner)
 
-    async def step_aside(self) -> tuple[socket.socket, int]:
-        """While it serves: leave the public port to a proxy, as `start_aside`.
+    async def step_aside(self) -> list[Aside]:
+        """While it serves: leave the public ports to proxies, as `start_aside`.
 
         Connections that are open end with the reply that is under way, or at once.
         """
-        inner, public = listen(), self._listener.dup()
-        state = self._uvicorn.server_state
-        made = await asyncio.get_running_loop().create_server(
-            lambda: Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
-            sock=inner,
-        )
-        for server in self._uvicorn.servers:
-            if self._token_port not in [_port(one) for one in server.sockets]:
-                server.close()
-        self._uvicorn.servers.append(made)
+        public = [one.dup() for one in self._all_listeners()]
+        inner = [listen() for _ in public]
+        moved = self._moved(public, inner)
+        state, before = self._uvicorn.server_state, list(self._uvicorn.servers)
+        for one in inner:
+            made = await asyncio.get_running_loop().create_server(
+                lambda: Protocol(self._uvicorn.config, state, self._uvicorn.lifespan.state),
+                sock=one,
+            )
+            self._uvicorn.servers.append(made)
+        for server in before:
+            server.close()
+            self._uvicorn.servers.remove(server)
         for connection in list(state.connections):
             connection.shutdown()
-        return public, inner.getsockname()[1]
+        return moved
+
+    def _moved(self, public: list[socket.socket], inner: list[socket.socket]) -> list[Aside]:
+        if self._token_port is not None:
+            self._at_token_port.add(port_of(inner[-1]))
+        return [(before, port_of(after)) for before, after in zip(public, inner, strict=True)]
 
     def stop(self) -> None:
         """End `serve` soon, from any thread; requests under way get a second."""
@@ -150,6 +164,9 @@ class Server:
                 self.stop()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == EVENTS:
+            await self._answer(scope, receive, send)
+            return
         self._under_way += 1
         try:
             await self._answer(scope, receive, send)
@@ -179,10 +196,10 @@ class Server:
 
     async def _converse(self, http: HttpRequest) -> Reply | None:
         """Carry out one exchange; None when there is nobody to reply to."""
-        exchange = self._service.begin(_head(http, self._token_port))
+        at_token_port = http.scope["server"][1] in self._at_token_port
+        exchange = self._service.begin(_head(http, self._token_port, at_token_port))
         try:
-            async for block in http.stream():
-                exchange.write(block)
+            await http.scope[BODY].pour(exchange.write)
             reply = exchange.finish()
             await asyncio.sleep(reply.after)
         except ClientDisconnect:
@@ -211,33 +228,6 @@ class Server:
         return Response(text, media_type="application/json")
 
 
-def listen(port: int = 0, *, host: str = HOST, or_another: bool = False) -> socket.socket:
-    """Listen on a port (0: any free one); ``or_another`` takes a free one when it is in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError:
-        if not or_another:
-            raise
-        listener = socket.create_server((host, 0), family=family)
-    # Connections inherit it; asyncio sets it only where the protocol was named. Without it each
-    # reply with a body waits 40 ms for the client's delayed acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def listen_beside(listener: socket.socket) -> socket.socket:
-    """Listen on the next port of the same address, or on any that is free: for ``token_listener``.
-
-    A port that is not random can so be foreseen, which containers need.
-    """
-    host, port = listener.getsockname()[:2]
-    for wanted in (port + 1, 0):
-        with contextlib.suppress(OSError, OverflowError):
-            return listen(wanted, host=host)
-    raise OSError(f"no free port on {host}")
-
-
 @contextlib.contextmanager
 def running(
     service: Service,
@@ -260,21 +250,14 @@ def running(
         thread.join()
 
 
-def _reachable(host: str) -> str:
-    """Give an address to connect to for one that was listened on."""
-    everywhere = {"0.0.0.0": HOST, "::": "::1"}
-    host = everywhere.get(host, host)
-    return f"[{host}]" if ":" in host else host
-
-
-def _head(http: HttpRequest, token_port: int | None) -> Request:
+def _head(http: HttpRequest, token_port: int | None, at_token_port: bool) -> Request:
     return Request(
         http.method,
         http.scope["path"],
         http.query_params.multi_items(),
         dict(http.headers.items()),
         token_port=token_port,
-        at_token_port=token_port is not None and http.scope["server"][1] == token_port,
+        at_token_port=at_token_port,
     )
 
 
@@ -288,11 +271,6 @@ async def _later(http: HttpRequest, late: Later) -> Reply | None:
     finally:
         gone.cancel()
         late.drop()
-
-
-def _port(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port
 
 
 async def _until_disconnected(http: HttpRequest) -> None:

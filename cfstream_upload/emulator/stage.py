@@ -15,17 +15,18 @@ from .exchange import Service
 from .faults import Faulty, Standing, Strike, parse_fault
 from .gate import LOOPBACK
 from .harming import HarmingProxy
+from .listening import listen, listen_beside
 from .model import Stream
 from .pages import Pages
 from .requestlog import RequestLog
-from .server import Server, listen
+from .server import Aside, Server
 
 
 class Stage:
     """A served service whose faults can be set from here, and over HTTP while it runs.
 
-    The public port is the server's own until the first fault on the wire is asked for, and a
-    proxy's from then on. ``idle`` is as `Server` has it, ``on_strike`` as `Faulty`, ``hosts`` as
+    The public ports are the server's own until the first fault on the wire is asked for, and
+    proxies' from then on. ``idle`` is as `Server` has it, ``on_strike`` as `Faulty`, ``hosts`` as
     `gate.refusal`.
     """
 
@@ -48,10 +49,10 @@ class Stage:
         self.server = Server(
             self.faulty, listener, idle, [control.answer], pages, token_listener=token_listener
         )
-        self._proxy: HarmingProxy | None = None
+        self._proxies: list[HarmingProxy] = []
         self._one_at_a_time = asyncio.Lock()
         if any(isinstance(fault.effect, WIRE) for fault in wanted):
-            self._put_proxy_before(*self.server.start_aside())
+            self._put_proxies_before(self.server.start_aside())
         for fault in wanted:
             self.faulty.set(fault)
 
@@ -63,8 +64,8 @@ class Stage:
     async def add(self, faults: list[Fault]) -> list[Standing]:
         """Set faults; in the thread that serves."""
         async with self._one_at_a_time:
-            if self._proxy is None and any(isinstance(fault.effect, WIRE) for fault in faults):
-                self._put_proxy_before(*await self.server.step_aside())
+            if not self._proxies and any(isinstance(fault.effect, WIRE) for fault in faults):
+                self._put_proxies_before(await self.server.step_aside())
             return [self.faulty.set(fault) for fault in faults]
 
     def strike(self, *texts: str) -> list[Standing]:
@@ -76,22 +77,31 @@ class Stage:
         try:
             self.server.serve()
         finally:
-            if self._proxy is not None:
-                self._proxy.close()
+            for proxy in self._proxies:
+                proxy.close()
 
     def stop(self) -> None:
         """End `serve` soon, from any thread."""
         self.server.stop()
 
-    def _put_proxy_before(self, public: socket.socket, port: int) -> None:
-        self._proxy = HarmingProxy(port, public, self.faulty.on_the_wire)
+    def _put_proxies_before(self, moved: list[Aside]) -> None:
+        judge = self.faulty.on_the_wire
+        self._proxies = [HarmingProxy(port, public, judge) for public, port in moved]
         self.faulty.wired = True
 
 
 @contextlib.contextmanager
-def staged(service: Service, port: int = 0, faults: Iterable[Fault] = ()) -> Iterator[Stage]:
+def staged(
+    service: Service,
+    port: int = 0,
+    faults: Iterable[Fault] = (),
+    *,
+    with_token_port: bool = False,
+) -> Iterator[Stage]:
     """Serve from a thread of this process until the block ends."""
-    stage = Stage(service, listen(port), faults=faults)
+    listener = listen(port)
+    token_listener = listen_beside(listener) if with_token_port else None
+    stage = Stage(service, listener, faults=faults, token_listener=token_listener)
     thread = threading.Thread(target=stage.serve, daemon=True)
     thread.start()
     try:

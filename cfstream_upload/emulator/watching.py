@@ -67,7 +67,8 @@ class Watcher(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        last = _event({"over": True}) if self._over.is_set() else b""
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     def _hear(self) -> None:
         if not self._rung:

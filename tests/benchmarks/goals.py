@@ -9,6 +9,8 @@ from typing import Any
 Figures = Mapping[str, Any]
 MEMORY = 72
 """MiB."""
+INGEST = 500
+"""Megabytes (10^6) a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,24 @@ def _smooth(figures: Figures) -> tuple[str, bool]:
     return f"{worst:.1%}", worst <= 0.1
 
 
+def _ingest(figures: Figures) -> tuple[str, bool]:
+    rates = [one["mb_s"] for one in figures["ingest"].values()]
+    words = ", ".join(f"{one['mb_s']} MB/s of {name}" for name, one in figures["ingest"].items())
+    return words, min(rates) >= INGEST
+
+
+def _ingest_flat(figures: Figures) -> tuple[str, bool]:
+    peaks = [one["peak"] for one in figures["ingest"].values()]
+    words = ", ".join(f"{one['peak']:.0f} MiB at {name}" for name, one in figures["ingest"].items())
+    return words, max(peaks) <= 1.05 * min(peaks)
+
+
+def _crowd(figures: Figures) -> tuple[str, bool]:
+    found = figures["crowd"]
+    words = f"{found['whole']} of {found['uploads']} whole, {found['peak']:.0f} MiB"
+    return words, found["whole"] == found["uploads"]
+
+
 _GOALS: tuple[tuple[str, str, _Figure], ...] = (
     ("marginal CPU per GiB over TLS, to curl", "<= 1.10 x",
      _times("marginal", "cpu_per_gib", "curl", 1.10)),
@@ -156,4 +176,7 @@ _GOALS: tuple[tuple[str, str, _Figure], ...] = (
     ("the chunk after a 408, and its recovery", "<= 0.5 x, and full size again", _shrinks),
     ("--bwlimit over ten seconds, one job / four", "within 3 %", _limit),
     ("--bwlimit, the worst second", "within 10 %", _smooth),
+    ("the embedded Stream, ingest in one connection", f">= {INGEST} MB/s", _ingest),
+    ("the embedded Stream, its memory meanwhile", "the same for any size", _ingest_flat),
+    ("the embedded Stream, 50 uploads at once", "without an error", _crowd),
 )  # fmt: skip

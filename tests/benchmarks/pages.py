@@ -99,8 +99,9 @@ default on Linux, which bounds a single connection to about 400 Mbit/s at 80 ms)
 and IP, delayed acknowledgements, slow start's end before the line is full (HyStart); name look-up;
 and whatever a real edge does: its own limits, its storage, and the time that it takes to answer.
 
-The server keeps nothing, so neither its disk nor Stream's encoding is in any figure. Files are
-sparse: reading costs a copy from memory, no disk.
+The discarding server keeps nothing, so neither its disk nor Stream's encoding is in any figure but
+those of the embedded Stream, which keeps what it is sent. Files are sparse: reading costs a copy
+from memory, no disk.
 """
 
 

@@ -157,7 +157,27 @@ def lines(result: Json) -> str:
             said.append(
                 f"`--bwlimit`, {name}: {one['off']:+.1%} over {one['seconds']:.1f} s; {each}"
             )
+    said += _embedded(figures)
     said += [
         f"{work} failed: {found['failed']}" for work, found in figures.items() if "failed" in found
     ]
     return "\n".join(f"- {words}" for words in said)
+
+
+def _embedded(figures: Json) -> list[str]:
+    """What the embedded Stream takes."""
+    said = [
+        f"the embedded Stream, {name} in one connection to a folder: {one['mb_s']} MB/s (10^6; the "
+        f"best of {one['runs']}: {one['mb_s_best']}), {one['cpu_per_gb']:.2f} s of its CPU a GB, "
+        f"{one['peak']:.0f} MiB at its peak; the same sender to the discarding server: "
+        f"{one['discarded']} MB/s; a plain writer to the same disk: {one['disk']} MB/s"
+        for name, one in figures.get("ingest", {}).items()
+        if isinstance(one, Mapping)
+    ]
+    if "whole" in (found := figures.get("crowd", {})):
+        said.append(
+            f"the embedded Stream, {found['uploads']} uploads of {found['mib']:g} MiB at once: "
+            f"{found['whole']} whole, {found['seconds']:.1f} s, {found['mb_s']} MB/s, "
+            f"{found['peak']:.0f} MiB at its peak, {found['peak_at_start']:.0f} MiB before them"
+        )
+    return said

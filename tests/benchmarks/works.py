@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from benchmarks.bench import GIB, Bench, Json, gaps, paced, requests, wasted
 from benchmarks.clients import CFUPLOAD, HERE, Client, cfupload, environment
+from benchmarks.ingest import crowd, ingest
 from benchmarks.measuring import MIB, Taken, measured, medians
 from benchmarks.serving import Server, lined
 
@@ -304,6 +305,6 @@ WORKS: dict[str, Callable[[Bench], Json]] = {
     work.__name__: work
     for work in (
         start, small, journal, ceiling, whole, marginal, line, twenty, many, cuts, resume,
-        fatal, bwlimit, pacing, memory,
+        fatal, bwlimit, pacing, memory, ingest, crowd,
     )
 }  # fmt: skip

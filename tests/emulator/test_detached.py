@@ -146,8 +146,14 @@ def test_processes_that_start_it_at_once_get_the_same_one(folder: Path) -> None:
     assert pids == {f"{endpoint.pid}\n".encode()}
 
 
-def test_it_ends_by_itself_when_nobody_uses_it(folder: Path) -> None:
+def test_it_ends_by_itself_when_nobody_uses_it_and_tells_the_page_that_watches(
+    folder: Path, http: httpx.Client
+) -> None:
     endpoint = detached.attach_or_start(folder, idle=0.2)
+    address = f"http://127.0.0.1:{endpoint.port}/emulator/events"
+    with http.stream("GET", address, timeout=20) as reply:
+        heard = [line for line in reply.iter_lines() if line.startswith("data: ")]
+    assert json.loads(heard[-1].removeprefix("data: ")) == {"over": True}
     assert ended(endpoint.pid)
     assert detached.running(folder) is None
 

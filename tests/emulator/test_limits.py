@@ -10,6 +10,7 @@ import pytest
 from cfstream_upload.emulator.containers import measure
 from cfstream_upload.emulator.footage import sample
 from cfstream_upload.emulator.model import Stream
+from cfstream_upload.emulator.overview import overview
 from emulator.driving import ACCOUNT, TOKEN, Clock, Driver, code, in_process, metadata, result
 
 SECONDS = 4.0
@@ -146,3 +147,13 @@ def test_a_scheduled_deletion_happens(driver: Driver, clock: Clock) -> None:
 def test_what_is_not_modelled_is_no_route(driver: Driver, method: str, path: str) -> None:
     reply = driver.api(method, path, body=b"{}")
     assert (reply.status, code(reply)) == (404, 7003)
+
+
+def test_the_overview_of_the_pages_tells_the_minutes_used_and_those_reserved(clock: Clock) -> None:
+    model = Stream(now=clock)
+    driver = in_process(model)
+    send(driver, film(90.0), maxdurationseconds="600")
+    clock.pass_by(60)
+    driver.create(10, upload_metadata=metadata(maxdurationseconds="120"))
+    totals = model.with_account(overview()).totals
+    assert (totals["used_minutes"], totals["reserved_minutes"]) == (1.5, 2.0)

@@ -19,8 +19,9 @@ import pytest
 from cfstream_upload.emulator import thumbnails
 from cfstream_upload.emulator.endpoint import Endpoint
 from cfstream_upload.emulator.footage import sample
+from cfstream_upload.emulator.listening import listen
 from cfstream_upload.emulator.model import Stream
-from cfstream_upload.emulator.server import Server, listen, running
+from cfstream_upload.emulator.server import Server, running
 from emulator.driving import BLOCK, CHUNK, Clock, Driver, Upload, in_process
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -276,7 +277,7 @@ def test_a_server_that_is_watched_ends_at_once_and_in_good_order(stream: Stream)
         next(heard)
         began = time.monotonic()
         server.stop()
-        assert list(heard) == [], "the response ends, it is not cut"
+        assert list(heard) == [{"over": True}], "the response ends, it is not cut"
     thread.join()
     assert time.monotonic() - began < 0.9, "less than the server's patience"
 

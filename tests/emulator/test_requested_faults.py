@@ -326,3 +326,30 @@ def test_a_strike_is_told_with_its_request() -> None:
 def test_what_needs_a_proxy_is_refused_where_there_is_none(effect: Rate | Drip | Interim) -> None:
     with pytest.raises(ValueError, match="needs a proxy"):
         Faulty(Stream()).set(Fault(effect))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_faults_on_the_wire_reach_the_port_of_uploads_by_token(
+    http: httpx.Client, early: bool
+) -> None:
+    faults = [WIRE] if early else []
+    with staged(Stream(), faults=faults, with_token_port=True) as stage:
+        client = over_http(stage.endpoint, http)
+        upload = client.create(2 * CHUNK, direct_user=False)
+        headers = {
+            "tus-resumable": "1.0.0",
+            "content-type": "application/offset+octet-stream",
+            "authorization": f"Bearer {stage.endpoint.token}",
+        }
+        stage.strike(f"PATCH 1 cut={2 * BLOCK}")
+        body, first = video_bytes(2 * CHUNK), {**headers, "upload-offset": "0"}
+        with pytest.raises(httpx.TransportError):
+            http.patch(upload.location, headers=first, content=body)
+        known = http.head(upload.location, headers=headers)
+        assert known.headers["upload-offset"] == str(2 * BLOCK)
+        rest = {**headers, "upload-offset": str(2 * BLOCK)}
+        assert http.patch(upload.location, headers=rest, content=body[2 * BLOCK :]).is_success
+        elsewhere = upload.location.replace(
+            f":{httpx.URL(upload.location).port}", f":{stage.endpoint.port}"
+        )
+        assert http.head(elsewhere, headers=headers).status_code == 404

@@ -17,10 +17,11 @@ import httpx
 import pytest
 
 from cfstream_upload.emulator.endpoint import IDENTITY_PATH, Endpoint
+from cfstream_upload.emulator.listening import listen, listen_beside
 from cfstream_upload.emulator.model import Stream
 from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.emulator.routes import API
-from cfstream_upload.emulator.server import Server, listen, listen_beside, running
+from cfstream_upload.emulator.server import Server, running
 from emulator.driving import ACCOUNT, BLOCK, CHUNK, TOKEN, Driver, Upload, over_http, video_bytes
 
 HEADERS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}

@@ -90,3 +90,24 @@ def test_without_the_extra_the_error_says_what_to_install(
     ended.assert_outcomes(errors=1)
     ended.stdout.fnmatch_lines(["*pip install 'cfstream-upload*emulator*"])
     ended.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_an_upload_without_direct_user_has_its_url_on_a_second_port(
+    pytester: pytest.Pytester,
+) -> None:
+    ended = given(
+        pytester,
+        """
+        import httpx
+
+        def test_it(fresh_cloudflare_stream):
+            stream = fresh_cloudflare_stream
+            headers = {"authorization": f"Bearer {stream.token}",
+                       "tus-resumable": "1.0.0", "upload-length": "9"}
+            url = f"{stream.base_url}/accounts/{stream.account}/stream"
+            made = httpx.post(url, headers=headers, trust_env=False).headers["location"]
+            assert httpx.URL(made).port != httpx.URL(url).port
+            assert httpx.head(made, headers=headers, trust_env=False).status_code == 200
+        """,
+    )
+    ended.assert_outcomes(passed=1)

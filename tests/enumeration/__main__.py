@@ -1,7 +1,8 @@
 """``python -m tests.enumeration``: every single fault, or with ``--pairs`` every pair of faults.
 
 Each is followed by a clean ``send``, and in another run by ``cleanup --orphans``, which must leave
-nothing pending, and then a clean ``send``. Prints how many were played and what broke the promise.
+nothing pending, and then a clean ``send``; with ``--one-end`` by one of the two, half of them by
+each. Prints how many were played and what broke the promise.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from enumeration.effects import METHODS, kin
-from enumeration.flows import ENDS, FLOWS, pairs, singles
+from enumeration.flows import ENDS, FLOWS, ends_of, pairs, singles
 from simulation.playing import play
 from simulation.scale import scaled
 from simulation.story import Disaster, Story
@@ -28,13 +29,13 @@ Job = tuple[str, tuple[tuple[Disaster, ...], ...]]
 BATCH = 100
 
 
-def played(flow: str, faults: list[tuple[Disaster, ...]], ends: tuple[str, ...]) -> list[str]:
+def played(flow: str, faults: list[tuple[Disaster, ...]], *, one_end: bool) -> list[str]:
     """Play a flow with each of these; the stories that broke the promise."""
     broken: list[str] = []
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="cfupload-enum-", dir=memory) as name, scaled():
         for befalling in faults:
-            for end in ends:
+            for end in ends_of(befalling, one_end=one_end):
                 story: Story = FLOWS[flow].story(*befalling, end=end)
                 error = play(story, Path(name))[0]
                 if error is not None:
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--kin", action="store_true", help="which effects stand for which others")
     parser.add_argument("--one-in", type=int, default=1, metavar="N", help="a sample of them")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
+    parser.add_argument("--one-end", action="store_true", help="not both ends after each")
     parser.add_argument("--flow", choices=FLOWS, action="append")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
@@ -80,12 +82,13 @@ def main() -> int:
         batches = [faults[n : n + BATCH] for n in range(0, len(faults), BATCH)]
         broken: list[str] = []
         with multiprocessing.Pool(asked.jobs) as pool:
-            for found in pool.imap_unordered(partial(played, flow, ends=ENDS), batches):
+            play_all = partial(played, flow, one_end=asked.one_end)
+            for found in pool.imap_unordered(play_all, batches):
                 broken += found
         failures += len(broken)
         what = "pairs" if asked.pairs else "single faults"
         count, seconds = len(faults), time.monotonic() - started
-        plays = count * len(ENDS)
+        plays = count * (1 if asked.one_end else len(ENDS))
         print(
             f"{flow}: {count:,} {what}, {plays:,} runs, {len(broken)} violations, {seconds:.0f} s"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 from enumeration.effects import AT_A_COMMIT, DEATHS, at_a_request
 from simulation.stage import Play
@@ -75,6 +76,11 @@ def faults_at(point: Reached, *, all_of_them: bool) -> Iterator[Disaster]:
         effects = at_a_request(point.method, all_of_them=all_of_them)
     for effect in effects:
         yield Disaster(effect, point.kind, point.nth)
+
+
+def ends_of(faults: tuple[Disaster, ...], *, one_end: bool) -> tuple[str, ...]:
+    """Both ends; or one of them, always the same for these faults."""
+    return (ENDS[crc32(repr(faults).encode()) % len(ENDS)],) if one_end else ENDS
 
 
 def singles(flow: Flow, folder: Path) -> Iterator[tuple[Disaster, ...]]:

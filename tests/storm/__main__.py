@@ -50,13 +50,13 @@ def main() -> int:
 
 def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
     from postgres import postgres
-    from storm.crew import crew
-    from storm.promise import broken, digest_of
-    from storm.weather import FAULTS, Restarts, every
 
     from cfstream_upload.emulator.footage import padded_mp4
     from cfstream_upload.emulator.model import Stream
     from cfstream_upload.emulator.stage import staged
+    from storm.crew import crew
+    from storm.promise import broken, digest_of, states
+    from storm.weather import FAULTS, Restarts, every
 
     chance = random.Random(wanted.seed)
     model = Stream()
@@ -105,7 +105,6 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
                     )
                 codes.append(ended.returncode)
         took = time.monotonic() - began
-        log = stage.log
         rows = subprocess.run(
             [*COMMAND, "status", "--json"], env=environment, stdout=subprocess.PIPE, check=False
         )
@@ -127,7 +126,7 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arrived(model: Stream) -> int:
-    return sum(video["status"]["state"] != "pendingupload" for video in model.videos())
+    return sum(state != "pendingupload" for _, state in states(model))
 
 
 def _size(chance: random.Random) -> int:

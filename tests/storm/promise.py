@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cfstream_upload.emulator.model import Stream
 
@@ -16,11 +17,17 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def states(model: Stream) -> list[tuple[str, str]]:
+    """Every video's UID and state."""
+    videos: Any = model.videos()
+    return [(video["uid"], video["status"]["state"]) for video in videos]
+
+
 def broken(model: Stream, digests: Sequence[str], open_rows: int) -> list[str]:
     """What does not hold, in words; empty when the promise was kept."""
-    videos = model.videos()
-    pending = [video for video in videos if video["status"]["state"] == "pendingupload"]
-    there = Counter(model.sha256(video["uid"]) for video in videos if video not in pending)
+    found = states(model)
+    pending = [uid for uid, state in found if state == "pendingupload"]
+    there = Counter(model.sha256(uid) for uid, state in found if state != "pendingupload")
     wanted = Counter(digests)
     told = [
         (len(pending), "videos are pending"),

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,21 +74,25 @@ class Child:
 
 
 class Nursery:
-    """Starts children; all that are left die with it."""
+    """Starts children; all that are left die with it. It begins when it is first asked."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._count = 0
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=LONGEST)
+        if "_process" in vars(self):
+            self._process.communicate(timeout=LONGEST)
+
+    @cached_property
+    def _process(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
 
     def ask(self, request: dict[str, object]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -187,6 +192,7 @@ def _live(order: dict[str, Any], is_ready: int, gate: int) -> None:
 
 def _move_in(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
+    os.environ.clear()  # this process may have been started for another test
     os.environ.update(order["environment"])
     terminal = order["terminal"]
     _becomes(0, terminal or os.devnull, os.O_RDONLY | os.O_NOCTTY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Sequence
 from contextlib import closing
@@ -75,6 +76,7 @@ class Round:
 
     def order(self, *arguments: str, folder: str = ".", **environment: str) -> Order:
         everything = {
+            **os.environ,
             **self.ground.stream.environment,
             "CFUPLOAD_STATE_DIR": str(self.state),
             "CFUPLOAD_CONFIG": str(self.ground.stream.folder / "config.toml"),

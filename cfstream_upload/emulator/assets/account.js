@@ -41,9 +41,11 @@ function total(totals) {
   write($("videos-total"), grouped(totals.videos));
   write($("pending-total"), grouped(totals.pending));
   $("pending-tile").className = totals.pending ? "alarm" : "fine";
+  write($("used-total"), `${grouped(totals.used_minutes)}\u00a0min`);
   write($("bytes-total"), size(totals.bytes));
   write($("reserved-total"), `${grouped(totals.reserved_minutes)}\u00a0min`);
-  write($("limit"), `of ${grouped(facts.limit_minutes)}`);
+  const left = facts.limit_minutes - totals.used_minutes - totals.reserved_minutes;
+  write($("limit"), `${grouped(Math.max(0, Math.floor(left)))}\u00a0left`);
   $("empty").hidden = totals.videos > 0;
   const unseen = totals.videos - rows.size;
   $("more").hidden = unseen <= 0;

@@ -117,10 +117,17 @@ export function watch(query, heard) {
   };
   const open = () => {
     source = new EventSource(`/emulator/events${query}`);
+    let over = false;
     source.onopen = () => say("live", "live");
-    source.onerror = () => say("lost", "no connection");
+    // The browser asks again and again by itself, so that a new server is found.
+    source.onerror = () => over || say("lost", "no connection");
     source.onmessage = (event) => {
       const change = JSON.parse(event.data);
+      over = Boolean(change.over);
+      if (over) {
+        say("lost", "the server has ended: start it by cfupload emulator, or by any command with --local");
+        return;
+      }
       if (change.fresh) ahead = change.now - Date.now();
       heard(change);
     };
