@@ -128,15 +128,16 @@ def _unless_running(session: Session, row: Attempt, why: str) -> Item:
 
 def _remote_items(session: Session, choice: Choice, planned: set[str | None]) -> Iterator[Item]:
     settings = session.settings
-    watched = {
-        watch.id: watch for watch in session.journal.watches(settings.base, settings.account)
-    }
     listed = [one for one in _listed(session, choice) if one[0].marker is not None]
-    # After the list: what began since then is no stranger to it.
+    # After the list: what began since then is no stranger to it. Watches last: what was a row when
+    # the list was made, and is none any more, became one.
     rows = session.about(
         [video.uid for video, _ in listed],
         [video.marker.attempt for video, _ in listed if video.marker is not None],
     )
+    watched = {
+        watch.id: watch for watch in session.journal.watches(settings.base, settings.account)
+    }
     known = {row.uid for row in rows} | planned
     own_rows = {row.id: row for row in rows}
     for video, date in listed:

@@ -133,7 +133,7 @@ class FleetJournal:
     def _known(self, connection: psycopg.Connection[Any], found: schema.Found) -> None:
         """Make it if it was never there, and see that it is the one that was there before."""
         before = self.host or self._remembered
-        if before and not found.version:
+        if before and not found.version and not found.filled:
             raise words.unusable(self.link.where, "was emptied or deleted")
         if self.trust.look and found.version < statements.VERSION and not found.filled:
             return

@@ -199,10 +199,10 @@ class Link:
             self.ask_on(connection, SET, {"names": [*wished], "values": [*wished.values()]})
             self._prepare(connection)
         except self._driver.Error as error:
+            over = self._is_over(connection, error)
             connection.close()
-            if self._is_over(connection, error):
-                raise words.not_connected(self.where, error) from None
-            raise words.in_words(self.where, error) from None
+            judged = words.not_connected if over else words.in_words
+            raise judged(self.where, error) from None
         except BaseException:
             connection.close()
             raise

@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from enumeration.effects import METHODS, kin
 from enumeration.flows import ENDS, FLOWS, ends_of, pairs, singles
+from postgres import Postgres, postgres
 from simulation.playing import play
 from simulation.scale import scaled
+from simulation.stage import DATABASE
 from simulation.story import Disaster, Story
 
 Job = tuple[str, tuple[tuple[Disaster, ...], ...]]
@@ -71,17 +74,32 @@ def main() -> int:
     parser.add_argument("--one-end", action="store_true", help="not both ends after each")
     parser.add_argument("--flow", choices=FLOWS, action="append")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--journal", choices=("sqlite", "postgresql"), default="sqlite")
     asked = parser.parse_args()
     if asked.kin:
         _tell_kin()
         return 0
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres()) if asked.journal == "postgresql" else None
+        if server is not None:
+            DATABASE[:] = [server.url(server.database())]
+        return _played_all(asked, server)
+
+
+def _settle(server: Postgres | None) -> None:
+    """A process of its own has a database of its own."""
+    if server is not None:
+        DATABASE[:] = [server.url(server.database())]
+
+
+def _played_all(asked: argparse.Namespace, server: Postgres | None) -> int:
     failures = 0
     for flow in asked.flow or FLOWS:
         started = time.monotonic()
         faults = faults_of(flow, twice=asked.pairs, one_in=asked.one_in, seed=asked.seed)
         batches = [faults[n : n + BATCH] for n in range(0, len(faults), BATCH)]
         broken: list[str] = []
-        with multiprocessing.Pool(asked.jobs) as pool:
+        with multiprocessing.Pool(asked.jobs, _settle, (server,)) as pool:
             play_all = partial(played, flow, one_end=asked.one_end)
             for found in pool.imap_unordered(play_all, batches):
                 broken += found

@@ -13,6 +13,9 @@ from simulation.story import Disaster
 from simulation.world import World
 
 from cfstream_upload.attempt import Attempt
+from cfstream_upload.errors import JournalProblem
+from cfstream_upload.fleet.journal import FleetJournal
+from cfstream_upload.fleet.link import Lost, Row
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 
@@ -80,6 +83,36 @@ class Ledger(Journal):
         return made
 
 
+class FleetLedger(FleetJournal):
+    """A journal in a database, each of whose commits may be struck; replies may be lost there."""
+
+    world: World
+    befall: Callable[[Disaster], None]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._run = self.link.run
+        self.link.run = self._struck  # type: ignore[method-assign]
+
+    def _struck(self, sql: str, values: object = None, **how: object) -> list[Row]:
+        if not sql.startswith(("INSERT", "UPDATE", "DELETE", "WITH")):
+            return self._run(sql, values, **how)  # type: ignore[arg-type]  # passed through
+        struck = self.world.at("commit")
+        for disaster in struck:
+            self.befall(disaster)
+        if any(disaster.what == "the commit fails" for disaster in struck):
+            raise JournalProblem("The database has no room left")
+        made = self._run(sql, values, **how)  # type: ignore[arg-type]
+        for disaster in struck:
+            if disaster.what == "the commit fails but is made":
+                # Only a lost reply leaves that in doubt, and the session is lost with it.
+                self.link._drop()
+                raise Lost
+            if disaster.what == "dies after":
+                raise Death
+        return made
+
+
 def _broken_disk() -> sqlite3.OperationalError:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
@@ -98,7 +131,7 @@ def empty_journal() -> bytes:
 class Kept:
     """A journal that one command's end does not close."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal | FleetLedger) -> None:
         self._journal = journal
 
     def __getattr__(self, name: str) -> object:

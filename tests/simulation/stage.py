@@ -17,7 +17,7 @@ from uuid import UUID
 
 from dying import Death
 from inprocess import ACCOUNT, BASE, MIB
-from simulation.client import Kept, Ledger, Notice, empty_journal
+from simulation.client import FleetLedger, Kept, Ledger, Notice, empty_journal
 from simulation.network import Books, Broken, Line, as_wire
 from simulation.scale import CHUNK, SCALE
 from simulation.story import Act, Disaster, Story
@@ -32,6 +32,7 @@ from cfstream_upload.emulator.model import Stream as Model
 from cfstream_upload.emulator.switches import Switches
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError
+from cfstream_upload.fleet.journal import Trust
 from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.session import Session
@@ -39,6 +40,8 @@ from cfstream_upload.stream import Stream as Api
 from cfstream_upload.sweeping import Choice, plan, sweep
 from cfstream_upload.transfer import Room
 
+DATABASE: list[str] = []
+"""The URL of a database of this process alone: its journal is used in place of SQLite's."""
 SIZE = 11 * MIB // SCALE
 PENDING = "pendingupload"
 
@@ -63,7 +66,7 @@ class Play:
         )  # fmt: skip
         self.file = Versions(self.folder / "big.mp4")
         self.file.become(SIZE)
-        self._journals: dict[str, Ledger] = {}
+        self._journals: dict[str, Ledger | FleetLedger] = {}
         self.books.strangers = {self._stranger("name eA=="), self._stranger("cfupload eA==")}
 
     def _stranger(self, metadata: str) -> str:
@@ -175,7 +178,14 @@ class Play:
         )  # fmt: skip
         return session
 
-    def _journal(self, state: str) -> Ledger:
+    def _journal(self, state: str) -> Ledger | FleetLedger:
+        if state not in self._journals and DATABASE:
+            shared = FleetLedger(DATABASE[0], Trust(self.folder))
+            shared.link.connect()
+            shared.world = self.world
+            for table in ("attempts", "watches"):
+                shared._run(f"DELETE FROM cfupload.{table}")
+            self._journals[state] = shared
         if state not in self._journals:
             connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             connection.deserialize(empty_journal())

@@ -55,7 +55,7 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
     from cfstream_upload.emulator.model import Stream
     from cfstream_upload.emulator.stage import staged
     from storm.crew import crew
-    from storm.promise import broken, digest_of, states
+    from storm.promise import broken, digest_of
     from storm.weather import FAULTS, Restarts, every
 
     chance = random.Random(wanted.seed)
@@ -126,6 +126,8 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arrived(model: Stream) -> int:
+    from storm.promise import states
+
     return sum(state != "pendingupload" for _, state in states(model))
 
 
