@@ -213,6 +213,9 @@ def read_marker(text: object) -> Marker | None:
     host, _, label = rest.partition(".")
     if version != "1" or not is_uid(attempt) or not is_uid(host):
         return None
+    # Whoever may create videos may write anything there, and it would enter the journal.
+    if label and not is_label(label):
+        return None
     return Marker(attempt, host, label)
 
 

@@ -18,6 +18,7 @@ from cfstream_upload.credentials import Secret
 from cfstream_upload.errors import CfuploadError, ConfigProblem, UsageProblem
 from cfstream_upload.nearest import did_you_mean
 from cfstream_upload.origins import APP, Found, Layers, config_path, expanded
+from cfstream_upload.ownership import written_by_others
 from cfstream_upload.profiles import DEFAULT_PROFILE, KEYS
 
 __all__ = [
@@ -391,6 +392,8 @@ def _ca_cert(layers: Layers) -> Path | None:
         content, why = b"", getattr(error, "strerror", None) or "not readable"
     else:
         why = "it holds no certificate in PEM form"
+        if others := written_by_others(path):
+            content, why = b"", others
     if b"-----BEGIN " not in content:
         problem = UsageProblem if found.rank == 1 else ConfigProblem
         raise problem(

@@ -86,9 +86,8 @@ def _looked_for(session: Session, digest: str, size: int) -> Video | Trouble | D
 
 
 def _is_made_of(video: Video, digest: str, size: int) -> bool:
-    told = video.raw.get("size")
     # A size that Stream does not know yet contradicts nothing.
-    differs = isinstance(told, int | float) and told > 0 and told != size
+    differs = video.size not in (None, size)
     return (
         video.meta.get(SOURCE_KEY) == digest and not differs and video.state not in (PENDING, ERROR)
     )

@@ -41,7 +41,7 @@ def shared_place(folder: Path) -> str:
 
 
 def planted(path: Path) -> bool:
-    """Whether ``path`` is a link or file that somebody else left in a folder open to everybody.
+    """Whether ``path`` is what somebody else left in a folder open to everybody: a link, a pipe.
 
     What one named oneself may be a link. In ``/tmp`` somebody may have guessed the name, so there
     it must be our own, or of the folder's owner.
@@ -49,11 +49,22 @@ def planted(path: Path) -> bool:
     status, above = _status(path), _status(path.absolute().parent, follow=True)
     if status is None or above is None or not hasattr(os, "geteuid"):
         return False
-    if not above.st_mode & stat.S_IWOTH or not (
-        stat.S_ISLNK(status.st_mode) or stat.S_ISREG(status.st_mode)
-    ):
+    if not above.st_mode & stat.S_IWOTH:
         return False
     return status.st_uid not in (os.geteuid(), above.st_uid)
+
+
+def written_by_others(path: Path) -> str:
+    """Why what stands in the file ``path`` may be somebody else's words, "" where it is ours.
+
+    For what is obeyed, as a config file is; one that its group may write to is taken, as above.
+    """
+    if planted(path):
+        return "somebody else put it there, where everybody may write"
+    status = _status(path, follow=True)
+    if status is None or not hasattr(os, "geteuid") or not stat.S_ISREG(status.st_mode):
+        return ""
+    return "everybody may write to it" if status.st_mode & stat.S_IWOTH else ""
 
 
 def _status(path: Path, *, follow: bool = False) -> os.stat_result | None:

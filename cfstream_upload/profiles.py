@@ -12,6 +12,7 @@ from typing import Any
 from cfstream_upload.credentials import passwords_in, refuse_if_shared
 from cfstream_upload.errors import ConfigProblem, UsageProblem
 from cfstream_upload.nearest import did_you_mean
+from cfstream_upload.ownership import written_by_others
 from cfstream_upload.statedir import write_private
 
 DEFAULT_PROFILE = "default"
@@ -97,6 +98,12 @@ def write(path: Path, profile: str, key: str, text: str | None) -> None:
 
 
 def _document(path: Path) -> dict[str, Any]:
+    # It names commands to run and the host that gets the token.
+    if why := written_by_others(path):
+        raise ConfigProblem(
+            f"The config file {path} is not obeyed: {why}",
+            f"Run: chmod o-w {path}   (after a look at what it says), or name another.",
+        )
     content = b""
     try:
         with path.open("rb") as file:

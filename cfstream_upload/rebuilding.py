@@ -93,10 +93,9 @@ def _receipt(session: Session, video: Video) -> Attempt | None:
     marker = video.marker
     if marker is None or video.state in (PENDING, ERROR):
         return None
-    size = video.raw.get("size")
     return Attempt(
         id=marker.attempt, host=marker.host, label=marker.label,
         base=session.settings.base, account=session.settings.account,
-        path="", file=Identity(0, 0, max(0, size) if isinstance(size, int) else 0, 0, ""),
+        path="", file=Identity(0, 0, video.size or 0, 0, ""),
         stage=Stage.STORED, uid=video.uid, told=True,
     )  # fmt: skip

@@ -64,6 +64,12 @@ class Video:
         return str(self.raw.get("created") or "")
 
     @property
+    def size(self) -> int | None:
+        """How many bytes it has; None where Stream does not say (yet) or it is no count."""
+        told = self.raw.get("size")
+        return told if type(told) is int and 0 < told < 1 << 63 else None
+
+    @property
     def expiry(self) -> float | None:
         """When the upload window ends, epoch seconds."""
         return epoch(self.raw.get("uploadExpiry"))

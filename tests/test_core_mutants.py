@@ -292,6 +292,20 @@ API = "https://api.cloudflare.com/client/v4"
 def test_a_url_may_name_the_port_that_its_scheme_has_anyway() -> None:
     assert addresses.acceptable_api_base("http://localhost:80/v4") == "http://localhost/v4"
     assert addresses.acceptable_api_base("https://h:443/v4") == "https://h/v4"
+    # Here httpx keeps the port at first, and it would be another origin.
+    capital, plain = (addresses.parsed(text) for text in ("Https://h:443/v4", "https://h/v4"))
+    assert addresses.origin(capital) == addresses.origin(plain)
+
+
+def test_a_url_of_a_proxy_is_http_to_one_host_that_all_read_alike() -> None:
+    for text in ("http://p:1", "http://u:p%40@p:1/", "http://[::1]:81", "http://u@[::1]"):
+        assert str(addresses.acceptable_proxy(text)).rstrip("/") == text.rstrip("/")
+    for text in (
+        "https://p:1", "ftp://p:1", "socks5://p", "http://", "p:1", "http://[::1]80",
+        "http://u@[::1]80/", "http://p\udcff", "http://p/\udcff", "http://[",
+    ):  # fmt: skip
+        with pytest.raises(UnacceptableUrl):
+            addresses.acceptable_proxy(text)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "a.localhost", "zzz"])

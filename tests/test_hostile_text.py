@@ -116,8 +116,11 @@ def screen() -> Iterator[Screen]:
     made.close()
 
 
-SHARE = 16
-"""Each command meets one in so many names, each time others; 1 tries all pairs, for minutes."""
+SHARE = int(os.environ.get("CFUPLOAD_TEST_SHARE", "16"))
+"""Each command meets one in so many names, each time others; 1 tries all pairs, for minutes:
+
+    CFUPLOAD_TEST_SHARE=1 python -P -m pytest tests/test_hostile_text.py -k terminal --timeout 0
+"""
 
 Shown = Callable[..., tuple[int, str]]
 

@@ -57,10 +57,11 @@ EFFECTS = {
     "lock": {"errors"},
     "interruption": set(),
     "credentials": {"errors", "wire"},
-    "profiles": {"credentials", "errors", "nearest", "statedir"},
+    "profiles": {"credentials", "errors", "nearest", "ownership", "statedir"},
     "origins": {"attempt", "credentials", "errors", "profiles"},
     "config": {
-        "attempt", "credentials", "errors", "nearest", "origins", "profiles", "statedir", "wire",
+        "attempt", "credentials", "errors", "nearest", "origins", "ownership", "profiles",
+        "statedir", "wire",
     },
 }  # fmt: skip
 

@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (OSError, ValueError, AttributeError):
         # stdout is closed or full. Python would try once more to flush it, and change the code.
         _forget_stdout()
+    except Exception as bug:  # noqa: BLE001  a library that cannot be loaded: no traceback
+        _tell_of_bug(bug)
     raise SystemExit(code)
 
 
@@ -62,6 +64,14 @@ def _died(gone: threading.ExceptHookArgs) -> None:
     if isinstance(gone.exc_value, Exception):
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"error: {described(gone.exc_value).message}\n")
+
+
+def _tell_of_bug(bug: Exception) -> None:
+    from cfstream_upload.errors import described
+
+    told = described(bug)
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"error: {told.message}\n  hint: {told.hint}\n")
 
 
 def _interrupted() -> int:

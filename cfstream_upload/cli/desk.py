@@ -138,9 +138,11 @@ def local_settings(state_dir: Path) -> Settings:
     from cfstream_upload.emulator.endpoint import ExtraMissing as NotInstalled
     from cfstream_upload.statedir import prepare_folder
 
-    prepare_folder(state_dir)
+    folder = local_folder(state_dir)
+    for place in (state_dir, folder):
+        prepare_folder(place)
     try:
-        endpoint = detached.attach_or_start(state_dir / "local")
+        endpoint = detached.attach_or_start(folder)
     except NotInstalled as missing:
         raise ExtraMissing(
             f"--local needs the extra 'emulator' ({missing})",
@@ -160,6 +162,22 @@ def local_settings(state_dir: Path) -> Settings:
         ca_cert=None,
         proxy=None,
     )
+
+
+def local_folder(state_dir: Path) -> Path:
+    """Where the embedded Stream of ``state_dir`` is. Nothing is made.
+
+    Raises `JournalProblem` where somebody else could have put there what stands in it: a process to
+    end, a port to send videos to, a link to write through.
+    """
+    from cfstream_upload.statedir import check_folder, check_private
+
+    folder = state_dir / "local"
+    for place in (state_dir, folder, folder / "data"):
+        if not check_folder(place):
+            break
+    check_private(folder, "emulator.json", "emulator.log", "token", "start.lock", "data.lock")
+    return folder
 
 
 @contextmanager

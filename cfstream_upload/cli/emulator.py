@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfstream_upload.cli.desk import Desk, state_dir
+from cfstream_upload.cli.desk import Desk, local_folder, state_dir
 from cfstream_upload.cli.emulating import ServerOptions, exports, serve
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.faultoptions import FaultOptions
@@ -46,7 +46,7 @@ def emulator(
     if stop:
         from cfstream_upload.emulator import detached
 
-        ended = detached.stop(state_dir() / "local")
+        ended = detached.stop(local_folder(state_dir()))
         if not _told(desk, None):
             desk.console.line("Stopped." if ended else "No embedded Stream was running.")
         return 0

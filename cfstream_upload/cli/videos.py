@@ -75,8 +75,7 @@ def list_videos(
 def _line(video: Video) -> list[str]:
     from cfstream_upload.units import human_size
 
-    size = video.raw.get("size")
-    shown = human_size(size) if isinstance(size, int) and size > 0 else "-"
+    shown = "-" if video.size is None else human_size(video.size)
     return [video.uid, video.state, shown, video.created[:19].replace("T", " "), video.name]
 
 

@@ -6,10 +6,12 @@ and ends by itself when nobody has used it for a while. Nothing of the server is
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import importlib.util
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -19,7 +21,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from .endpoint import IDENTITY_PATH, DidNotStart, Endpoint, ExtraMissing
+from .endpoint import IDENTITY_PATH, NONCE_HEADER, DidNotStart, Endpoint, ExtraMissing
 from .onlyone import only_one
 from .routes import API
 
@@ -124,27 +126,37 @@ def _remembered(folder: Path) -> Endpoint | None:
     """Read what the last emulator of this folder wrote; None if that cannot be read."""
     try:
         known = json.loads((folder / "emulator.json").read_bytes())
-        base_url = f"http://127.0.0.1:{known['port']}{API}"
-        return Endpoint(base_url, known["account"], known["token"], known["pid"], known["port"])
-    except (OSError, ValueError, KeyError, TypeError):
+        port, pid, names = known["port"], known["pid"], (known["account"], known["token"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    # A signal to process 0 or -1 would be one to many.
+    if not (_is_count(port) and port < 65536 and _is_count(pid)):
+        return None
+    if not all(isinstance(name, str) and re.fullmatch(r"[!-~]+", name) for name in names):
+        return None
+    return Endpoint(f"http://127.0.0.1:{port}{API}", *names, pid, port)
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number > 0
 
 
 def _is_it(endpoint: Endpoint) -> bool:
     """Ask whether the process on this port is the emulator that wrote the endpoint down."""
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=2.0)
+    nonce = secrets.token_hex(16)
     try:
-        connection.request(
-            "GET", IDENTITY_PATH, headers={"authorization": f"Bearer {endpoint.token}"}
-        )
+        connection.request("GET", IDENTITY_PATH, headers={NONCE_HEADER: nonce})
         reply = connection.getresponse()
         said = json.loads(reply.read(4096)) if reply.status == 200 else None
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-    return bool(said == {"account": endpoint.account, "pid": endpoint.pid})
+    proof = str(said.get("proof")) if isinstance(said, dict) else ""
+    return hmac.compare_digest(proof.encode(errors="replace"), endpoint.proof(nonce).encode())
 
 
 def _private(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "wb")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
 
 # Beside Stream's own paths; it tells our emulator from a stranger on the same port.
 IDENTITY_PATH = "/emulator"
 # Answers 200 to anybody as soon as requests are taken: for health checks.
 READY_PATH = "/emulator/ready"
+
+
+# A question that only who knows the token can answer; the token itself is not sent.
+NONCE_HEADER = "emulator-nonce"
 
 
 class ExtraMissing(Exception):
@@ -39,6 +45,11 @@ class Endpoint:
     token: str = field(repr=False)
     pid: int
     port: int
+
+    def proof(self, nonce: str) -> str:
+        """Answer to ``nonce``: that this is the process ``pid``, which knows the token."""
+        words = f"{nonce} {self.account} {self.pid} {self.port}"
+        return hmac.new(self.token.encode(), words.encode(), hashlib.sha256).hexdigest()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import uvicorn
@@ -19,7 +19,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .endpoint import IDENTITY_PATH, READY_PATH, Endpoint
+from .endpoint import IDENTITY_PATH, NONCE_HEADER, READY_PATH, Endpoint
 from .exchange import ConnectionCut, Later, NoReply, Reply, Request, Service
 from .listening import listen, listen_beside, port_of, reachable
 from .model import Stream
@@ -178,7 +178,7 @@ class Server:
         http = HttpRequest(scope, receive)
         response: Response | None
         if http.scope["path"] == IDENTITY_PATH:
-            response = self._identity(http.headers.get("authorization", ""))
+            response = self._identity(http.headers)
         elif http.scope["path"] == READY_PATH:
             response = Response("ready\n", media_type="text/plain")
         elif (response := await self._answered_beside(http)) is None:
@@ -218,14 +218,19 @@ class Server:
             return reply
         return None
 
-    def _identity(self, authorization: str) -> Response:
-        """Prove to a client that knows the token who this is, unless the end has begun."""
-        bearer = f"Bearer {self._service.token}"
+    def _identity(self, headers: Mapping[str, str]) -> Response:
+        """Tell a client that knows the token who this is, unless the end has begun.
+
+        To a nonce the answer is a proof: so nobody else gets the token who has the port by now.
+        """
+        nonce, bearer = headers.get(NONCE_HEADER, ""), f"Bearer {self._service.token}"
+        authorization = headers.get("authorization", "")
         known = secrets.compare_digest(authorization.encode(), bearer.encode())
-        if not known or self._uvicorn.should_exit:
-            return Response(status_code=503 if known else 401)
-        text = json.dumps({"account": self._service.account, "pid": os.getpid()})
-        return Response(text, media_type="application/json")
+        if not (known or nonce) or self._uvicorn.should_exit:
+            return Response(status_code=503 if known or nonce else 401)
+        said = {"account": self._service.account, "pid": os.getpid()} if known else {}
+        proof = {"proof": self.endpoint.proof(nonce)} if nonce else {}
+        return Response(json.dumps({**said, **proof}), media_type="application/json")
 
 
 @contextlib.contextmanager

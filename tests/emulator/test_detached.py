@@ -13,7 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -183,6 +185,40 @@ class Stranger(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+
+class Impostor(BaseHTTPRequestHandler):
+    """Some other user's program on the port, which has seen the process's number and arguments."""
+
+    asked: ClassVar[list[str]] = []
+    said: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        self.asked.append(str(self.headers))
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.said)))
+        self.end_headers()
+        self.wfile.write(self.said)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_who_took_the_port_over_is_not_believed_and_gets_no_token(folder: Path) -> None:
+    folder.mkdir()
+    with HTTPServer(("127.0.0.1", 0), Impostor) as stranger:
+        known = {"account": "ab" * 16, "pid": os.getpid()}
+        Impostor.said = json.dumps({**known, "proof": "00" * 32}).encode()
+        written = {**known, "port": stranger.server_port, "token": "canary-token-77"}
+        (folder / "emulator.json").write_text(json.dumps(written))
+        thread = threading.Thread(target=stranger.serve_forever, args=(0.01,))
+        thread.start()
+        assert detached.running(folder) is None
+        assert detached.stop(folder) is False
+        stranger.shutdown()
+        thread.join()
+    assert len(Impostor.asked) == 2
+    assert all("canary" not in head for head in Impostor.asked)
 
 
 def test_a_port_taken_by_a_stranger_is_left_to_it(folder: Path) -> None:

@@ -14,7 +14,7 @@ import httpcore
 from hypothesis import strategies as st
 
 from cfstream_upload import pace
-from cfstream_upload.attempt import is_uid
+from cfstream_upload.attempt import is_label, is_uid
 from cfstream_upload.envelope import decipher
 from cfstream_upload.outcome import Acked, Created, Offset, Outcome, Seen
 from cfstream_upload.records import as_json
@@ -129,7 +129,7 @@ _leaf = (
 _KEYS = [
     "success", "errors", "messages", "result", "code", "message", "uid", "status", "state", "meta",
     "name", "cfupload", "pctComplete", "readyToStream", "uploadExpiry", "created",
-    "errorReasonCode", "errReasonText", "playback", "hls", "preview", "thumbnail",
+    "errorReasonCode", "errReasonText", "playback", "hls", "preview", "thumbnail", "size",
 ]  # fmt: skip
 
 
@@ -143,10 +143,12 @@ _status = st.fixed_dictionaries(
     {"state": st.sampled_from(["ready", "error"]) | _leaf},
     optional=dict.fromkeys(("pctComplete", "errorReasonText", "errReasonCode"), _json),
 )
+_marked = st.text(max_size=70).map(lambda label: {"cfupload": f"1.{UID}.{UID}.{label}"})
 _video = st.fixed_dictionaries(
     {"uid": st.just(UID) | _leaf, "status": _status | _json},
     optional={
-        "meta": _table(_leaf) | _leaf,
+        "meta": _table(_leaf) | _leaf | _marked,
+        "size": _leaf,
         **dict.fromkeys(("playback", "preview", "created", "uploadExpiry"), _json),
     },
 )
@@ -206,7 +208,12 @@ def _read(result: object) -> None:
     assert video.state
     assert video.percent is None or 0 <= video.percent <= 100
     assert video.expiry is None or math.isfinite(video.expiry)
-    assert video.marker is None or (is_uid(video.marker.attempt) and is_uid(video.marker.host))
+    if marker := video.marker:
+        # As it would enter the journal, which refuses itself for any other.
+        assert is_uid(marker.attempt)
+        assert is_uid(marker.host)
+        assert not marker.label or is_label(marker.label)
+    assert video.size is None or 0 < video.size < 1 << 63
     assert all(link is None or isinstance(link, str) for link in video.links.values())
     assert isinstance(video.detail + video.created + video.name, str)
     assert video.encoded in (True, False)

@@ -44,13 +44,14 @@ class Unusable(Exception):
 class Copy:
     """One copy; `killer` takes a law away, asks the tests, and puts it back."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
         self.folder = folder.resolve()
         ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
         for name in ("cfstream_upload", "tests", "docs", "examples"):
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        for name in ("pyproject.toml", "README.md"):
-            shutil.copy(ROOT / name, folder)
+        for name in ("pyproject.toml", "README.md", *more):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
         # A change may be as old and as long as what it replaces: only its text tells them apart.
         mode = py_compile.PycInvalidationMode.CHECKED_HASH
         compileall.compile_dir(folder / "cfstream_upload", quiet=1, invalidation_mode=mode)

@@ -1,0 +1,1 @@
+"""The guards of SECURITY.md, taken away one at a time."""
