@@ -86,6 +86,8 @@ class Account:
     patches: int = 0
     came: int = 0
     moments: list[tuple[float, int]] | None = None
+    rate: float | None = None
+    """Bytes a second that are taken of each body: as if each sender had a line of its own."""
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, number: int) -> None:
@@ -122,6 +124,7 @@ class Account:
                         for fault in named
                     )
                     self.moments = [] if order.get("moments") else None
+                    self.rate = order.get("rate")
                 return {}
             case "told":
                 with self.turn:

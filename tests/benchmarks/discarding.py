@@ -111,8 +111,8 @@ class Talk:
             upload = self._account.creates(request.length, "")
         asked = Asked("PATCH", "upload", 0, offset, upload.offset, request.length)
         fault = self._account.fault()
-        self._note(asked)
         asked.began = time.monotonic()
+        self._note(asked)
         wanted = request.length if fault is None else int(request.length * fault.share)
         self._take(request, asked, wanted)
         asked.ended = time.monotonic()
@@ -133,10 +133,14 @@ class Talk:
         skip, count = self._connection.skip, self._account.count
         asked.came = len(request.rest)
         count(asked.came)
+        rate = self._account.rate
         with contextlib.suppress(OSError):
             while (left := wanted - asked.came) > 0 and (came := skip(left)) > 0:
                 asked.came += came
                 count(came)
+                if rate is not None:
+                    # What is not read yet fills the socket's buffer, and then the sender waits.
+                    time.sleep(max(0.0, asked.began + asked.came / rate - time.monotonic()))
 
     def _harmed(self, request: Request, asked: Asked, fault: Fault) -> bool:
         asked.status = fault.status

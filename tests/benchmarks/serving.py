@@ -82,9 +82,11 @@ class Server:
         """The URL where videos are created and listed."""
         return self.base + STREAM
 
-    def reset(self, *faults: dict[str, object], moments: bool = False) -> None:
-        """Forget everything; from now on PATCHes meet ``faults``."""
-        self.child.ask("reset", faults=faults, moments=moments)
+    def reset(
+        self, *faults: dict[str, object], moments: bool = False, rate: float | None = None
+    ) -> None:
+        """Forget everything; from now on PATCHes meet ``faults``, each at most at ``rate``."""
+        self.child.ask("reset", faults=faults, moments=moments, rate=rate)
 
 
 @contextlib.contextmanager

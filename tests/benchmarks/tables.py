@@ -157,11 +157,23 @@ def lines(result: Json) -> str:
             said.append(
                 f"`--bwlimit`, {name}: {one['off']:+.1%} over {one['seconds']:.1f} s; {each}"
             )
+    said += _fleet(figures)
     said += _embedded(figures)
     said += [
         f"{work} failed: {found['failed']}" for work, found in figures.items() if "failed" in found
     ]
     return "\n".join(f"- {words}" for words in said)
+
+
+def _fleet(figures: Json) -> list[str]:
+    """How a fleet grows."""
+    return [
+        f"{workers} workers, a line of 100 Mbit/s each: {one['mbit']:g} Mbit/s, "
+        f"{one['share']:.1%} of linear; {one['cores']:.2f} cores busy, those of the server and of "
+        f"the command included"
+        for workers, one in figures.get("scaling", {}).items()
+        if isinstance(one, Mapping)
+    ]
 
 
 def _embedded(figures: Json) -> list[str]:

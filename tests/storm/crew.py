@@ -48,6 +48,24 @@ class Crew:
         self.killed += 1
         self.hire()
 
+    def wait(self) -> None:
+        """Until the scheduler knows all of them."""
+        words = "import sys; from distributed import Client as C; C(sys.argv[1]).wait_for_workers"
+        # In a process of its own: what this one imports would count as its children's memory.
+        subprocess.run(
+            [sys.executable, "-P", "-c", f"{words}({len(self._workers)}, 120)", self.address],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that the workers who live took so far."""
+        ticks = 0
+        for worker in self._workers:
+            words = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
+            ticks += sum(map(int, words.split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def dismiss(self) -> None:
         """``kill -9`` for all."""
         for worker in self._workers:

@@ -1,0 +1,60 @@
+"""A work of the fleet: more workers, each with a line of its own."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+from benchmarks.bench import Bench, Json
+from benchmarks.clients import CFUPLOAD, environment
+from benchmarks.measuring import measured
+from postgres import postgres, why_not
+from storm.crew import crew
+
+LINE = 100e6 / 8
+"""Bytes a second of each worker's line: 100 Mbit/s."""
+
+FILES = 3
+"""A worker's part, so that it also goes from one file to the next."""
+
+
+def scaling(bench: Bench) -> Json:
+    """1, 2, 4 and 8 workers of one fleet, each on a line of 100 Mbit/s of its own, over TLS."""
+    if why := why_not():
+        return {"missing": why}
+    size = bench.sized(150_000_000, 40_000_000)
+    found: Json = {"megabytes": size / 1e6, "files_a_worker": FILES}
+    with postgres() as database:
+        for workers in (1, 2, 4, 8):
+            url = database.url(database.database())
+            found[str(workers)] = _sent(bench, workers, size, url)
+    return found
+
+
+def _sent(bench: Bench, workers: int, size: int, journal: str) -> Json:
+    files = bench.files(FILES * workers, size)
+    server = bench.secure
+    server.reset(rate=LINE)
+    variables = {**environment(server, bench.state()), "CFUPLOAD_JOURNAL": journal}
+    with tempfile.TemporaryDirectory() as name:
+        with crew(Path(name), workers, variables, random.Random(0)) as gang:
+            gang.wait()
+            idle, before = gang.cpu, server.child.ask("came")["cpu"]
+            command = [*CFUPLOAD, "send", "-q", "--cluster", gang.address, *map(str, files)]
+            taken = measured(command, variables)
+            theirs = gang.cpu - idle
+    told = server.child.ask("told")
+    if told["came"] != size * len(files):
+        raise RuntimeError(f"{told['came']} of {size * len(files)} bytes came")
+    patches = [one for one in told["asked"] if one["method"] == "PATCH"]
+    moving = max(one["ended"] for one in patches) - min(one["began"] for one in patches)
+    rate, cpu = size * len(files) / moving, told["cpu"] - before
+    return {
+        "wall": round(taken.wall, 2),
+        "moving": round(moving, 2),
+        "mbit": round(rate * 8 / 1e6, 1),
+        "share": round(rate / (LINE * workers), 3),
+        "cores": round((taken.cpu + theirs + cpu) / taken.wall, 2),
+        "workers_cpu": round(theirs, 2),
+    }
