@@ -139,6 +139,10 @@ class Console:
 
     def __call__(self, event: events.Event) -> None:
         """Tell of ``event`` whoever is to hear of it. Never raises for a broken stream."""
+        self.hear(event)
+
+    def hear(self, event: events.Event, worker: str | None = None) -> None:
+        """As a call does, of what happened at ``worker`` of a cluster."""
         with self._lock:
             now = self._clock()
             if isinstance(event, events.Started | events.Resumed | events.Reading):
@@ -147,8 +151,8 @@ class Console:
             meter = self._running.get(event.file)
             if meter is not None:
                 meter.hear(event, now)
-            self._tell_scripts(event, meter, now)
-            self._tell_people(event)
+            self._tell_scripts(event, meter, now, worker)
+            self._tell_people(event, worker)
 
     def batch(self, files: int, size: int) -> None:
         """From here on ``files`` files with ``size`` bytes are sent: show how far all are."""
@@ -163,11 +167,16 @@ class Console:
             self._progress_told.pop(file, None)
             self._say(f"{self._name(file)}: {words}", Level.USUAL)
 
-    def _tell_people(self, event: events.Event) -> None:
-        for level, line in log_lines(event, self._name(event.file), bar=self._draws):
+    def _tell_people(self, event: events.Event, worker: str | None) -> None:
+        name = self._name(event.file)
+        if worker and self._verbosity:
+            name = f"{name} at {worker}" if name else worker
+        for level, line in log_lines(event, name, bar=self._draws):
             self._say(line, level)
 
-    def _tell_scripts(self, event: events.Event, meter: Meter | None, now: float) -> None:
+    def _tell_scripts(
+        self, event: events.Event, meter: Meter | None, now: float, worker: str | None
+    ) -> None:
         if self._mode != "ndjson" and self._events is None:
             return
         if isinstance(event, events.Progress):
@@ -176,7 +185,7 @@ class Console:
                 return
             self._progress_told[event.file] = now
         if record := described(event, meter, now):
-            self.event(record)
+            self.event({**record, "worker": worker} if worker else record)
 
     # --- for scripts: stdout ---------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ class Result:
     waited: bool = False
     modified: int | None = None
     """The file's modification time when it was opened, nanoseconds; None where it was not."""
+    worker: str | None = None
+    """Of a cluster: who sent it, or tried."""
 
     def document(self) -> dict[str, Any]:
         """This result as the JSON of ``send --json`` shows it."""
@@ -50,8 +52,9 @@ class Result:
         shown["error"] = None if self.error is None else error_document(self.error)
         for name in ("preview", "thumbnail", "hls", "dash"):
             shown[name] = self.links.get(name)
-        if self.plan is not None:
-            shown["plan"] = self.plan
+        for name in ("plan", "worker"):
+            if getattr(self, name) is not None:
+                shown[name] = getattr(self, name)
         return shown
 
 

@@ -15,6 +15,7 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.report import Report
 from cfstream_upload.cli.sendoptions import (
+    JOBS,
     Failing,
     Line,
     Many,
@@ -26,6 +27,8 @@ from cfstream_upload.cli.sendoptions import (
 from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, UsageProblem
 
 if TYPE_CHECKING:
+    from cfstream_upload.batch import Batch
+    from cfstream_upload.fleet.place import Place
     from cfstream_upload.manifest import Manifest
     from cfstream_upload.result import Result
     from cfstream_upload.sending import Wishes
@@ -66,6 +69,7 @@ def send(
     from cfstream_upload.sending import Wishes
     from cfstream_upload.units import parse_time
 
+    cluster = many.place()
     options = fields.options()
     goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
@@ -97,7 +101,7 @@ def send(
         if many.dry_run:
             _rehearse(session, paths, wishes, many, report)
         else:
-            _send(session, paths, wishes, many, report)
+            _send(session, paths, wishes, many, report, cluster)
     return report.conclude()
 
 
@@ -124,11 +128,18 @@ def _rehearse(
             report.add(number, rehearse(session, path, wishes))
 
 
-def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
+def _send(
+    session: Session,
+    paths: list[str],
+    wishes: Wishes,
+    many: Many,
+    report: Report,
+    cluster: Place | None,
+) -> None:
     if len(paths) > 1:
         report.desk.console.batch(len(paths), sum(map(_size, paths)))
     if many.manifest is None:
-        _send_all(session, paths, wishes, many, report, None)
+        _send_all(session, paths, wishes, many, report, None, cluster)
         return
     from cfstream_upload.manifest import Manifest, target_of
 
@@ -140,7 +151,7 @@ def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report
             Manifest(many.manifest, target, wishes.options.canonical(), report.desk.redactor)
         ) as manifest,
     ):
-        _send_all(session, paths, wishes, many, report, manifest)
+        _send_all(session, paths, wishes, many, report, manifest, cluster)
 
 
 def _send_all(
@@ -150,9 +161,8 @@ def _send_all(
     many: Many,
     report: Report,
     manifest: Manifest | None,
+    cluster: Place | None,
 ) -> None:
-    from cfstream_upload.batch import Batch
-
     left: list[int] = []
     known: dict[int, Result] = {}
     for number, path in enumerate(paths):
@@ -167,15 +177,9 @@ def _send_all(
             known[len(left)] = done
         left.append(number)
     begun: dict[int, float] = {}
-    batch = Batch(
-        session,
-        [paths[number] for number in left],
-        wishes,
-        many.jobs,
-        many.fail_fast,
-        known,
-        starting=lambda place: begun.__setitem__(place, time.time()),
-    )
+    batch = _batch(session, [paths[number] for number in left], wishes, many, report, cluster)
+    batch.known = known
+    batch.starting = lambda place: begun.__setitem__(place, time.time())
     for place, result in batch.run():
         report.add(left[place], result)
         if manifest is None:
@@ -186,6 +190,28 @@ def _send_all(
             report.failed(problem)
             words = "Not started: the manifest cannot be written"
             batch.stop(NotStarted(words, exit_code=problem.exit_code))
+
+
+def _batch(
+    session: Session,
+    paths: list[str],
+    wishes: Wishes,
+    many: Many,
+    report: Report,
+    cluster: Place | None,
+) -> Batch:
+    """Who sends ``paths``: threads of this process, or the workers of ``cluster``."""
+    from cfstream_upload.batch import Batch
+
+    if cluster is None:
+        return Batch(session, paths, wishes, many.jobs or JOBS, many.fail_fast)
+    from cfstream_upload.fleet.cluster import ClusterBatch
+    from cfstream_upload.fleet.workers import environment_of
+
+    return ClusterBatch(
+        session, paths, wishes, fail_fast=many.fail_fast, cluster=cluster, most=many.jobs,
+        hear=report.desk.console.hear, environment=environment_of(session.settings),
+    )  # fmt: skip
 
 
 def _knows_better(session: Session, path: str, done: Result) -> bool:
