@@ -78,6 +78,8 @@ class ClusterBatch(Batch):
 
         Raises a `CfuploadError` before the first where the cluster cannot be used.
         """
+        if not self.paths:
+            return
         try:
             from cfstream_upload.fleet.dispatch import Dispatch
         except ImportError as missing:

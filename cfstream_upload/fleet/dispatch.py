@@ -221,7 +221,7 @@ class Dispatch:
     def _hear(self, event: tuple[float, Any]) -> None:
         _, letter = event
         if isinstance(letter, dict) and letter.get("run") == self.run:
-            self.news.put(Told(letter["worker"], letter["news"]))
+            self.news.put(Told(letter["name"], letter["news"]))
 
     def _hear_of_workers(self, event: tuple[float, Any]) -> None:
         _, said = event

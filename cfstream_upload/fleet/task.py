@@ -133,7 +133,8 @@ def _close_idle(runs: set[str]) -> None:
 
 def _mail(worker: Worker, run: str) -> Any:  # noqa: ANN401  # a function of bytes
     def post(news: bytes) -> None:
-        letter = {"run": run, "worker": name_of(worker), "news": news}
+        # Not "worker": the scheduler puts the address there.
+        letter = {"run": run, "name": name_of(worker), "news": news}
         worker.log_event(TOPIC, letter)
 
     return post
