@@ -177,7 +177,7 @@ class Console:
     def _tell_scripts(
         self, event: events.Event, meter: Meter | None, now: float, worker: str | None
     ) -> None:
-        if self._mode != "ndjson" and self._events is None:
+        if not self.has_scripts:
             return
         if isinstance(event, events.Progress):
             told = self._progress_told.get(event.file)
@@ -191,6 +191,8 @@ class Console:
 
     def event(self, fields: Mapping[str, object]) -> None:
         """Tell scripts of one thing: ``fields`` with a ``message_type``, and the time of now."""
+        if not self.has_scripts:
+            return
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         kind = {"version": VERSION, "message_type": fields.get("message_type"), "time": moment}
         line = self._json({**kind, "file": None, **fields}) + "\n"
@@ -199,6 +201,11 @@ class Console:
                 self._write_out(line)
             if self._events is not None:
                 self._events.write(line)
+
+    @property
+    def has_scripts(self) -> bool:
+        """Whether a script hears of events."""
+        return self._mode == "ndjson" or self._events is not None
 
     def document(self, content: object) -> None:
         """Write one JSON document to stdout."""
@@ -281,14 +288,14 @@ class Console:
     # --- below -----------------------------------------------------------------------------------
 
     def _say(self, text: str, level: Level) -> None:
-        line = self._clean(text)
         if self._log is not None:
             if level < Level.VERBOSE or self._verbosity:
-                self._log.write(f"{_local_time()} {line}\n")
+                self._log.write(f"{_local_time()} {self._clean(text)}\n")
             return
         if level == Level.ALWAYS or (
             self._mode != "quiet" and (level == Level.USUAL or self._verbosity > 0)
         ):
+            line = self._clean(text)
             with self._beside_bar():
                 self._err.write(f"{line}\n")
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from cfstream_upload.errors import CfuploadError
 
+_NO_LINKS: Mapping[str, str | None] = {}
+"""One for all: a batch may have 100,000 results."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -31,7 +34,7 @@ class Result:
     cleanup: str = "none"
     exit_code: int = 0
     error: CfuploadError | None = None
-    links: Mapping[str, str | None] = field(default_factory=dict)
+    links: Mapping[str, str | None] = field(default_factory=lambda: _NO_LINKS)
     plan: str | None = None
     """Of a dry run: what would be done."""
     waited: bool = False

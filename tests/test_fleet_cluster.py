@@ -31,9 +31,7 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def send(
-    crew: Fleet, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Send:
+def send(crew: Fleet, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Send:
     """Run ``send`` in this process, by the fleet unless told otherwise."""
     for name, value in crew.environment.items():
         monkeypatch.setenv(name, value)
@@ -55,7 +53,9 @@ def videos(crew: Fleet, *paths: Path) -> list[Any]:
     for path in paths:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        (one,) = [one for one in crew.stream.videos() if crew.stream.model.sha256(one["uid"]) == digest]
+        (one,) = [
+            one for one in crew.stream.videos() if crew.stream.model.sha256(one["uid"]) == digest
+        ]
         assert one["status"]["state"] != "pendingupload"
         found.append(one)
     return found

@@ -33,11 +33,14 @@ class Report:
         """A file ended: tell of it, and of every UID whose turn has come."""
         # Its links are most of a result, and only the document at the end shows them.
         in_json = self.desk.common.mode == "json"
-        self.results[number] = result if in_json else replace(result, links={})
+        kept = result if in_json or not result.links else replace(result, links={})
+        self.results[number] = kept
         console = self.desk.console
         console.finished(result.file, words_of(result), result.size or 0)
         failed = result.error is not None
-        if result.plan is not None:
+        if not console.has_scripts:
+            pass
+        elif result.plan is not None:
             console.event({"message_type": "planned", **result.document()})
         # Of what was waited for, scripts heard that it was uploaded before the wait.
         elif failed or not result.waited:

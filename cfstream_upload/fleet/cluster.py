@@ -332,7 +332,11 @@ class ClusterBatch(Batch):
     def _unfinished(self, path: str) -> Attempt | None:
         with suppress(CfuploadError):
             for row in self.session.unsettled():
-                if row.path == path and (row.is_debt or row.stage is Stage.CREATED) and not row.kept:
+                if (
+                    row.path == path
+                    and (row.is_debt or row.stage is Stage.CREATED)
+                    and not row.kept
+                ):
                     return row
         return None
 

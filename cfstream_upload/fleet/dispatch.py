@@ -249,7 +249,7 @@ class Dispatch:
         asking = self._client.run(task.probe, on_error="return")
         try:
             answers: dict[str, object] = await asyncio.wait_for(asking, ASKED_FOR)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise TroubleOutlasted(
                 "A worker does not answer", "Look at the workers' logs, then run it again."
             ) from None
@@ -263,7 +263,12 @@ class Dispatch:
         try:
             future = self._client.submit(
                 # Packed: Dask would look into a mapping for what else must be computed first.
-                task.run_file, pickle.dumps(order), key=key, pure=False, retries=0, fifo_timeout="0 ms"
+                task.run_file,
+                pickle.dumps(order),
+                key=key,
+                pure=False,
+                retries=0,
+                fifo_timeout="0 ms",
             )
         except Exception as trouble:  # noqa: BLE001  told as the end of this order
             self.news.put(Ended(order["number"], None, trouble))

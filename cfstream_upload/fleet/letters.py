@@ -77,9 +77,7 @@ class Begun:
 
 
 News = Begun | events.Event
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Begun, *get_args(events.Event))
-}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Begun, *get_args(events.Event))}
 
 
 def written_news(news: Sequence[News], redact: Redact) -> bytes:

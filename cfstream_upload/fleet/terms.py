@@ -110,8 +110,6 @@ def _unanswered(address: str, trouble: Exception) -> ConfigProblem:
     )
 
 
-
-
 def answer_with(worker: str, terms: Mapping[str, object], problem: CfuploadError | None) -> Answer:
     """What a worker says of itself."""
     written = None if problem is None else written_error(problem)
