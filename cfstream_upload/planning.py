@@ -43,7 +43,7 @@ def planned(
     claims = ((number, path, manifest.done(path)) for number, path in enumerate(paths))
     while some := list(islice(claims, _AT_ONCE)):
         sent = [(number, path, done) for number, path, done in some if done is not None]
-        true = {number: done for number, done in _believed(session, sent)}
+        true = dict(_believed(session, sent))
         for number, _, _ in some:
             done = true.get(number)
             if done is not None and wishes.wait.until == "stored":

@@ -71,12 +71,6 @@ def meanwhile(crew: Fleet, condition: Callable[[], bool], act: Callable[[], None
     threading.Thread(target=wait, daemon=True).start()
 
 
-def acknowledged(crew: Fleet) -> int:
-    """Bytes of videos that are still on their way."""
-    asked = [one for one in crew.stream.model.videos() if one["status"]["state"] == "pendingupload"]
-    return len(asked) and crew.stream.proxy.bytes_up
-
-
 def test_every_file_arrives_once_and_each_event_names_its_worker(crew: Fleet, send: Send) -> None:
     paths = [crew.stream.file(f"one-{n}.mp4", MIB + n) for n in range(6)]
     before = len(crew.stream.videos())

@@ -93,6 +93,7 @@ CONDUCTORS = {
         "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
     },
     "batch": {"debts", "errors", "onefile", "result", "sending", "session"},
+    "planning": {"attempt", "journal", "manifest", "onefile", "result", "session"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
@@ -149,6 +150,24 @@ FACES: dict[str, set[str]] = {
     "testing": {"emulator"},
 }
 
+FLEET: dict[str, set[str]] = {
+    "__init__": set(),
+    "letters": {"errors", "events", "result"},
+    "place": {"errors"},
+    "workers": {"config"},
+    "outbox": {"events"},
+    "terms": {"errors", "journal", "manifest", "session"},
+    "post": {
+        "config", "ending", "errors", "interruption", "onefile", "result", "sending", "session",
+        "throttle",
+    },
+    "task": {"errors", "result"},
+    "dispatch": {"errors", "interruption"},
+    "flight": {"batch", "errors", "events", "result"},
+    "cluster": {"attempt", "batch", "errors", "events", "interruption", "result"},
+}  # fmt: skip
+"""Rooms of `fleet`, and what they import beside each other; `cli` alone opens that door."""
+
 TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
 ROOMS = {
@@ -168,6 +187,7 @@ ROOMS = {
     "httptools": {"emulator"},
     "python_multipart": {"emulator"},
     "pytest": {"testing"},
+    "distributed": {"fleet"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}
@@ -175,7 +195,7 @@ WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3
 
 def _modules() -> dict[str, list[Path]]:
     found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
-    for folder in ("cli", "emulator"):
+    for folder in ("cli", "emulator", "fleet"):
         found[folder] = sorted((PACKAGE / folder).rglob("*.py"))
     return found
 
@@ -211,13 +231,20 @@ def _own(path: Path) -> set[str]:
 
 
 def test_the_table_names_every_module() -> None:
-    assert set(TABLE) | {"cli", "emulator"} == set(_modules())
+    assert set(TABLE) | {"cli", "emulator", "fleet"} == set(_modules())
+    assert set(FLEET) == {path.stem for path in _modules()["fleet"]}
 
 
 @pytest.mark.parametrize("module", sorted(TABLE))
 def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
     (path,) = _modules()[module]
     assert _own(path) - {module} <= TABLE[module]
+
+
+@pytest.mark.parametrize("module", sorted(FLEET))
+def test_a_module_of_the_fleet_imports_only_what_its_table_allows(module: str) -> None:
+    (path,) = [path for path in _modules()["fleet"] if path.stem == module]
+    assert _own(path) - {"fleet"} <= FLEET[module]
 
 
 def test_nobody_imports_the_command_line() -> None:

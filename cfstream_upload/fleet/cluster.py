@@ -107,19 +107,20 @@ class ClusterBatch(Batch):
         """Wait for workers, and hold each against what this command stands for."""
         if self.dashboard:
             self._note(f"Dask's dashboard: {self.dashboard}")
-        said, ends = False, time.monotonic() + WORKERS_WITHIN
+        begun, said = time.monotonic(), False
         while not self._strength[0]:
             self._take_news(SLICE)
             if self._gone:
                 raise self._gone
             if self.session.interruption.count:
                 raise Interrupted("Interrupted", signum=self.session.interruption.signum)
-            if not self._strength[0] and time.monotonic() >= ends:
+            waited = time.monotonic() - begun
+            if waited >= WORKERS_WITHIN:
                 raise TroubleOutlasted(
                     f"The scheduler {self.cluster} has no workers",
                     f"Start some (dask worker {self.cluster}), then run the same command again.",
                 )
-            if not said and time.monotonic() >= ends - WORKERS_WITHIN + 1.0:
+            if not said and waited >= 1.0:
                 said = True
                 self._note(f"Waiting for workers of {self.cluster}")
         judge(terms, link.ask())

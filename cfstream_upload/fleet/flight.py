@@ -16,7 +16,7 @@ from cfstream_upload.fleet.letters import Reply
 from cfstream_upload.result import Result
 
 MOST_LOST = 5
-"""How often a file is given away anew without progress; Dask itself tries four workers each time."""
+"""How often a file is given away anew without progress; each time Dask tries four workers."""
 
 BUSY_FOR = 90.0
 """Seconds that the lock of a lost worker may outlive it."""

@@ -31,10 +31,10 @@ class Outbox:
         """Take in an event; it leaves within a quarter of a second."""
         with self._turn:
             at = self._last.get(event.file)
-            if isinstance(event, Progress | Reading):
-                if at is not None and type(self._news[at]) is type(event):
-                    self._news[at] = event
-                    return
+            last = None if at is None else self._news[at]
+            if isinstance(event, Progress | Reading) and type(last) is type(event):
+                self._news[self._last[event.file]] = event
+                return
             self._last[event.file] = len(self._news)
             self._news.append(event)
             self._wind_up()

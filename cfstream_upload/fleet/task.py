@@ -140,7 +140,7 @@ def _mail(worker: Worker, run: str) -> Any:  # noqa: ANN401  # a function of byt
     return post
 
 
-class Departure(WorkerPlugin):
+class Departure(WorkerPlugin):  # type: ignore[misc]  # Dask has no types for us
     """A worker that is asked to go (SIGTERM, retired, scheduler gone) leaves uploads resumable."""
 
     name = "cfupload-departure"

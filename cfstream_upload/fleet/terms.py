@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cfstream_upload import __version__
 from cfstream_upload.errors import CfuploadError, ConfigProblem
@@ -33,16 +33,23 @@ def software() -> Json:
 def terms_of(session: Session) -> Terms:
     """What ``session`` stands for. Raises `JournalProblem`."""
     settings = session.settings
-    target = target_of(settings.base, settings.account)
-    return Terms(**software(), journal=_journal_of(session), target=target)
+    ours = software()
+    return Terms(
+        version=ours["version"],
+        python=ours["python"],
+        dask=ours["dask"],
+        journal=_journal_of(session),
+        target=target_of(settings.base, settings.account),
+    )
 
 
 def _journal_of(session: Session) -> str:
     from cfstream_upload.journal import Journal
 
+    journal: object = session.journal
     name = session.journal.host
     # A file is shared on its own machine alone: elsewhere the same name is a copy's.
-    return f"{name} on {_machine()}" if isinstance(session.journal, Journal) else name
+    return f"{name} on {_machine()}" if isinstance(journal, Journal) else name
 
 
 def _machine() -> str:
@@ -60,8 +67,7 @@ def judge(ours: Terms, answers: Mapping[str, object]) -> None:
     for address, answer in sorted(answers.items()):
         if isinstance(answer, Exception):
             raise _unanswered(address, answer)
-        assert isinstance(answer, dict)
-        if error := mismatch(ours, Answer(**answer)):
+        if error := mismatch(ours, cast("Answer", answer)):
             raise error
 
 
