@@ -26,6 +26,8 @@ class Report:
     count: int
     results: dict[int, Result] = field(default_factory=dict)
     problem: CfuploadError | None = None
+    dashboard: str | None = None
+    """Of a cluster: where to watch it."""
     _told: int = 0
     _started: float = field(default_factory=time.monotonic)
 
@@ -74,6 +76,8 @@ class Report:
         codes = begun if any(begun) else [one.exit_code for one in results]
         code = most_urgent(codes + ([self.problem.exit_code] if self.problem else []))
         totals = summary(results, time.monotonic() - self._started, code)
+        if self.dashboard:
+            totals["dashboard"] = self.dashboard
         if self.desk.common.mode == "json":
             self._document(results, totals)
         self.desk.console.event({"message_type": "summary", **totals})

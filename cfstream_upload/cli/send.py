@@ -173,6 +173,7 @@ def _send_all(
     batch.known = plan.known
     batch.starting = lambda place: begun.__setitem__(place, time.time())
     for place, result in batch.run():
+        report.dashboard = batch.dashboard
         report.add(left[place], result)
         if manifest is None:
             continue

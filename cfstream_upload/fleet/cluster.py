@@ -61,7 +61,6 @@ class ClusterBatch(Batch):
     """Hears what happens, and at which worker."""
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     """What workers of our own get beside ours; its secrets travel by a pipe."""
-    dashboard: str | None = field(default=None, init=False)
     _run: str = field(default_factory=lambda: f"cfupload-{uuid4().hex[:12]}", init=False)
     _news: queue.SimpleQueue[dispatch.News] = field(
         default_factory=queue.SimpleQueue, init=False, repr=False
