@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 from collections import deque
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast, get_args
 
 import pytest
@@ -198,23 +200,31 @@ def test_a_worker_that_came_later_refuses_what_it_does_not_fit(stream: Served, k
         Post.opened(odd, "ann", lambda news: None)
 
 
-def test_a_worker_that_is_asked_to_go_leaves_the_upload_for_another(stream: Served) -> None:
-    path = stream.file("left.mp4", 12 << 20)
+def test_a_worker_that_dask_closes_leaves_what_it_sends_and_waits_for_it(stream: Served) -> None:
+    task = pytest.importorskip("cfstream_upload.fleet.task", reason="needs the extra 'fleet'")
+    worker = SimpleNamespace(name=3, plugins={})
+    answer = asyncio.run(task.probe(dask_worker=worker))
+    assert (answer["worker"], answer["problem"]) == ("local-3", None)
+    path = stream.file("closing.mp4", 12 << 20)
     stream.proxy.limit_rate(6 << 20)
-    given = order(path)
-    first = Post.opened(given, "ann", lambda news: None)
-    up = stream.proxy.bytes_up
+    given, up = order(path), stream.proxy.bytes_up
+    post = task._posts["r"] = Post.opened(given, "ann", lambda news: None)
+    post.running = 1
+    ended: list[bytes] = []
 
-    def go() -> None:
-        stream.wait_until(lambda: stream.proxy.bytes_up - up > 7 << 20)
-        first.leave()
-        stream.proxy.limit_rate(None)
+    def work() -> None:
+        ended.append(post.send(given))
+        post.running = 0
 
-    threading.Thread(target=go).start()
-    left = letters.read_reply(first.send(given))
-    first.close()
-    assert left.left
-    assert (left.result.cleanup, stream.states()) == ("kept", ["pendingupload"])
+    threading.Thread(target=work).start()
+    stream.wait_until(lambda: stream.proxy.bytes_up - up > 6 << 20)
+    (plugin,) = worker.plugins.values()
+    asyncio.run(plugin.teardown(worker=worker))
+    assert letters.read_reply(ended[0]).left
+    assert stream.states() == ["pendingupload"]
+    stream.proxy.limit_rate(None)
+    task.dismiss("r")
+    assert not task._posts
     second = Post.opened(given, "bob", lambda news: None)
     done = letters.read_reply(second.send(given))
     second.close()

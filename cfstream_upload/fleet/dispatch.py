@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import importlib.util
 import logging
 import multiprocessing.resource_tracker
 import pickle
@@ -211,11 +212,15 @@ class Dispatch:
             await client
         except (OSError, ValueError, RuntimeError, ImportError) as trouble:
             raise _unreachable(self.place, trouble) from None
-        self._since = time.time()
         client.subscribe_topic(TOPIC, self._hear)
         client.subscribe_topic("all", self._hear_of_workers)
+        return await self._dashboard()
+
+    async def _dashboard(self) -> str | None:
+        """The dashboard's link; without bokeh Dask names one too, and nothing is there."""
         with suppress(Exception):
-            return str(client.dashboard_link) if self.place.address else None
+            if await self._client.run_on_scheduler(importlib.util.find_spec, "bokeh"):
+                return str(self._client.dashboard_link) if self.place.address else None
         return None
 
     def _hear(self, event: tuple[float, Any]) -> None:

@@ -16,7 +16,11 @@ dask scheduler --host 127.0.0.1 --port "$port" --no-dashboard &
 scheduler=$!
 dask worker "$address" --nworkers "${WORKERS:-2}" --nthreads 1 --no-dashboard &
 workers=$!
-trap 'kill "$workers" "$scheduler" 2>/dev/null; wait' EXIT
+end() {
+    kill "$workers" && wait "$workers"
+    kill "$scheduler" && wait "$scheduler"
+}
+trap 'end 2>/dev/null || true' EXIT
 
 # The second. It waits for the workers by itself.
 cfupload send --cluster "$address" --connect-timeout 30s -r --manifest sent.csv "$@"
