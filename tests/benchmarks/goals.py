@@ -130,6 +130,12 @@ def _smooth(figures: Figures) -> tuple[str, bool]:
     return f"{worst:.1%}", worst <= 0.1
 
 
+def _planned(figures: Figures) -> tuple[str, bool]:
+    found = figures["planning"]
+    words = f"{found['seconds']:.1f} s and {found['peak']:.0f} MiB for {found['files']:,} files"
+    return words, found["seconds"] <= 10 and found["peak"] <= 200
+
+
 def _ingest(figures: Figures) -> tuple[str, bool]:
     rates = [one["mb_s"] for one in figures["ingest"].values()]
     words = ", ".join(f"{one['mb_s']} MB/s of {name}" for name, one in figures["ingest"].items())
@@ -176,6 +182,7 @@ _GOALS: tuple[tuple[str, str, _Figure], ...] = (
     ("the chunk after a 408, and its recovery", "<= 0.5 x, and full size again", _shrinks),
     ("--bwlimit over ten seconds, one job / four", "within 3 %", _limit),
     ("--bwlimit, the worst second", "within 10 %", _smooth),
+    ("a batch of which 99 in 100 are done, planned", "<= 10 s, <= 200 MiB", _planned),
     ("the embedded Stream, ingest in one connection", f">= {INGEST} MB/s", _ingest),
     ("the embedded Stream, its memory meanwhile", "the same for any size", _ingest_flat),
     ("the embedded Stream, 50 uploads at once", "without an error", _crowd),
