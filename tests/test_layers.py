@@ -150,7 +150,7 @@ FACES: dict[str, set[str]] = {
     "testing": {"emulator"},
 }
 
-FLEET: dict[str, set[str]] = {
+CLUSTER: dict[str, set[str]] = {
     "__init__": set(),
     "letters": {"errors", "events", "result"},
     "place": {"errors"},
@@ -158,15 +158,15 @@ FLEET: dict[str, set[str]] = {
     "outbox": {"events"},
     "terms": {"errors", "journal", "manifest", "session"},
     "post": {
-        "config", "ending", "errors", "interruption", "onefile", "result", "sending", "session",
-        "throttle",
+        "config", "credentials", "ending", "errors", "interruption", "onefile", "result", "sending",
+        "session", "throttle",
     },
     "task": {"errors", "result"},
     "dispatch": {"errors", "interruption"},
     "flight": {"batch", "errors", "events", "result"},
-    "cluster": {"attempt", "batch", "errors", "events", "interruption", "result"},
+    "batching": {"attempt", "batch", "errors", "events", "interruption", "result"},
 }  # fmt: skip
-"""Rooms of `fleet`, and what they import beside each other; `cli` alone opens that door."""
+"""Rooms of `cluster`, and what they import beside each other; `cli` alone opens that door."""
 
 TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
@@ -187,7 +187,7 @@ ROOMS = {
     "httptools": {"emulator"},
     "python_multipart": {"emulator"},
     "pytest": {"testing"},
-    "distributed": {"fleet"},
+    "distributed": {"cluster"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}
@@ -195,7 +195,7 @@ WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3
 
 def _modules() -> dict[str, list[Path]]:
     found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
-    for folder in ("cli", "emulator", "fleet"):
+    for folder in ("cli", "cluster", "emulator"):
         found[folder] = sorted((PACKAGE / folder).rglob("*.py"))
     return found
 
@@ -231,8 +231,8 @@ def _own(path: Path) -> set[str]:
 
 
 def test_the_table_names_every_module() -> None:
-    assert set(TABLE) | {"cli", "emulator", "fleet"} == set(_modules())
-    assert set(FLEET) == {path.stem for path in _modules()["fleet"]}
+    assert set(TABLE) | {"cli", "cluster", "emulator"} == set(_modules())
+    assert set(CLUSTER) == {path.stem for path in _modules()["cluster"]}
 
 
 @pytest.mark.parametrize("module", sorted(TABLE))
@@ -241,10 +241,10 @@ def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
     assert _own(path) - {module} <= TABLE[module]
 
 
-@pytest.mark.parametrize("module", sorted(FLEET))
-def test_a_module_of_the_fleet_imports_only_what_its_table_allows(module: str) -> None:
-    (path,) = [path for path in _modules()["fleet"] if path.stem == module]
-    assert _own(path) - {"fleet"} <= FLEET[module]
+@pytest.mark.parametrize("module", sorted(CLUSTER))
+def test_a_module_of_the_cluster_imports_only_what_its_table_allows(module: str) -> None:
+    (path,) = [path for path in _modules()["cluster"] if path.stem == module]
+    assert _own(path) - {"cluster"} <= CLUSTER[module]
 
 
 def test_nobody_imports_the_command_line() -> None:

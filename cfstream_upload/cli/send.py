@@ -28,7 +28,7 @@ from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, Usage
 
 if TYPE_CHECKING:
     from cfstream_upload.batch import Batch
-    from cfstream_upload.fleet.place import Place
+    from cfstream_upload.cluster.place import Place
     from cfstream_upload.manifest import Manifest
     from cfstream_upload.sending import Wishes
     from cfstream_upload.session import Session
@@ -198,8 +198,8 @@ def _batch(
 
     if cluster is None:
         return Batch(session, paths, wishes, many.jobs or JOBS, many.fail_fast)
-    from cfstream_upload.fleet.cluster import ClusterBatch
-    from cfstream_upload.fleet.workers import environment_of
+    from cfstream_upload.cluster.batching import ClusterBatch
+    from cfstream_upload.cluster.workers import environment_of
 
     return ClusterBatch(
         session, paths, wishes, fail_fast=many.fail_fast, cluster=cluster, most=many.jobs,

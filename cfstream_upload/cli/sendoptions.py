@@ -11,8 +11,8 @@ from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from cfstream_upload.cluster.place import Place
     from cfstream_upload.ending import Policy
-    from cfstream_upload.fleet.place import Place
     from cfstream_upload.selection import Selection
     from cfstream_upload.throttle import Throttle
     from cfstream_upload.video import VideoOptions
@@ -265,7 +265,7 @@ class Many:
         """The cluster that is to send, if one is. Raises `UsageProblem`."""
         if not self.cluster:
             return None
-        from cfstream_upload.fleet.place import place_of
+        from cfstream_upload.cluster.place import place_of
 
         return place_of(self.cluster)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import canary
 import pytest
-from fleets import Fleet, fleet
+from crews import Fleet, fleet
 from served import MIB, Ended
 
 from cfstream_upload.cli.app import run
@@ -148,9 +148,18 @@ def test_ctrl_c_rolls_back_at_every_worker(crew: Fleet, send: Send) -> None:
     assert ended.code == 130, ended.err
     assert crew.stream.states() == before
     outcomes = [one["outcome"] for one in ended.document["uploads"]]
-    assert outcomes.count("interrupted") == 2
-    assert outcomes.count("skipped") == 2
+    busy = len(crew.workers)
+    assert (outcomes.count("interrupted"), outcomes.count("skipped")) == (busy, 4 - busy)
     assert "confirmed" in [one["cleanup"] for one in ended.document["uploads"]]
+
+
+def test_jobs_are_counted_over_all_workers(crew: Fleet, send: Send) -> None:
+    paths = [crew.stream.file(f"queued-{n}.mp4", MIB + 50 + n) for n in range(3)]
+    ended = send("--ndjson", "-j", "1", *[path.name for path in paths])
+    assert ended.code == 0, ended.err
+    told = [json.loads(line) for line in ended.out.splitlines()]
+    kinds = [one["message_type"] for one in told if one["message_type"] in ("started", "uploaded")]
+    assert kinds == ["started", "uploaded"] * 3
 
 
 def test_a_worker_of_another_version_or_without_a_token_is_named(

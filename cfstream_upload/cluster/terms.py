@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cfstream_upload import __version__
+from cfstream_upload.cluster.letters import Answer, Json, Terms, read_error, written_error
 from cfstream_upload.errors import CfuploadError, ConfigProblem
-from cfstream_upload.fleet.letters import Answer, Json, Terms, read_error, written_error
 from cfstream_upload.manifest import target_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def _journal_of(session: Session) -> str:
     journal: object = session.journal
     name = session.journal.host
     # A file is shared on its own machine alone: elsewhere the same name is a copy's.
-    return f"{name} on {_machine()}" if isinstance(journal, Journal) else name
+    if isinstance(journal, Journal):
+        return f"{name} on {_machine()}"
+    # Where the same paths are other files, the same rows are about other files.
+    return f"{name} at {getattr(session.settings, 'place', '')}"
 
 
 def _machine() -> str:
@@ -91,8 +94,8 @@ def mismatch(ours: Terms, answer: Answer) -> CfuploadError | None:
     if theirs.get("journal") != ours["journal"]:
         return ConfigProblem(
             f"{worker} has a journal of its own: a file could be sent twice",
-            "Share one: CFUPLOAD_JOURNAL=postgresql://… on every machine; on a single machine the "
-            "same CFUPLOAD_STATE_DIR.",
+            "Share one: the same CFUPLOAD_JOURNAL=postgresql://… (and CFUPLOAD_PLACE) on every "
+            "machine; on a single machine the same CFUPLOAD_STATE_DIR.",
         )
     return None
 

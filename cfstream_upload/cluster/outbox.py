@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from cfstream_upload.cluster.letters import Begun, News, Redact, written_news
 from cfstream_upload.events import Event, Progress, Reading
-from cfstream_upload.fleet.letters import Begun, News, Redact, written_news
 
 EVERY = 0.25
 """Seconds between two letters."""

@@ -15,7 +15,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
     They are handed over by the pipe that starts the process: not in its arguments, nor through a
     scheduler.
     """
+    # A journal that machines share, where there is one; its password travels as the token does.
+    journal = getattr(settings, "journal", None)
     found = {
+        "CFUPLOAD_JOURNAL": journal.reveal() if journal else "",
+        "CFUPLOAD_PLACE": getattr(settings, "place", ""),
         "CLOUDFLARE_API_BASE_URL": settings.base,
         "CLOUDFLARE_ACCOUNT_ID": settings.account,
         "CLOUDFLARE_API_TOKEN": settings.token.reveal(),

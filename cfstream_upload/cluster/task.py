@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from cfstream_upload.cluster import letters
+from cfstream_upload.cluster.letters import TOPIC, Answer, Order, Reply
 from cfstream_upload.errors import CfuploadError, described
-from cfstream_upload.fleet import letters
-from cfstream_upload.fleet.letters import TOPIC, Answer, Order, Reply
 from cfstream_upload.result import Result
 
 if TYPE_CHECKING:
     from distributed import Worker
 
-    from cfstream_upload.fleet.post import Post
+    from cfstream_upload.cluster.post import Post
 
 DEPARTURE_SECONDS = 8.0
 """How long a worker that was asked to go waits for its files to be left; a nanny kills at 10."""
@@ -62,8 +62,8 @@ async def probe(dask_worker: Worker) -> Answer:
 
 
 def _answer(name: str) -> Answer:
-    from cfstream_upload.fleet.post import own_session
-    from cfstream_upload.fleet.terms import answer_with, software, terms_of
+    from cfstream_upload.cluster.post import own_session
+    from cfstream_upload.cluster.terms import answer_with, software, terms_of
 
     try:
         with own_session() as session:
@@ -97,7 +97,7 @@ def name_of(worker: Worker) -> str:
 
 @contextmanager
 def _at_post(order: Order, worker: Worker) -> Iterator[Post]:
-    from cfstream_upload.fleet.post import Post
+    from cfstream_upload.cluster.post import Post
 
     run = order["run"]
     with _opening:

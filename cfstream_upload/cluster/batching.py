@@ -20,6 +20,18 @@ from uuid import uuid4
 from cfstream_upload import events
 from cfstream_upload.attempt import Attempt, Stage
 from cfstream_upload.batch import Batch, Place
+from cfstream_upload.cluster.flight import Flight, is_passing, trouble_of
+from cfstream_upload.cluster.letters import (
+    Begun,
+    Order,
+    Terms,
+    read_news,
+    read_reply,
+    written_result,
+)
+from cfstream_upload.cluster.place import Place as Cluster
+from cfstream_upload.cluster.post import Plan
+from cfstream_upload.cluster.terms import judge, terms_of
 from cfstream_upload.errors import (
     CfuploadError,
     ExtraMissing,
@@ -28,16 +40,11 @@ from cfstream_upload.errors import (
     NotStarted,
     TroubleOutlasted,
 )
-from cfstream_upload.fleet.flight import Flight, is_passing, trouble_of
-from cfstream_upload.fleet.letters import Begun, Order, Terms, read_news, read_reply, written_result
-from cfstream_upload.fleet.place import Place as Cluster
-from cfstream_upload.fleet.post import Plan
-from cfstream_upload.fleet.terms import judge, terms_of
 from cfstream_upload.interruption import SLICE
 from cfstream_upload.result import Result
 
 if TYPE_CHECKING:
-    from cfstream_upload.fleet import dispatch
+    from cfstream_upload.cluster import dispatch
 
 WORKERS_WITHIN = 30.0
 """Seconds that the first worker may take to come."""
@@ -80,7 +87,7 @@ class ClusterBatch(Batch):
         if not self.paths:
             return
         try:
-            from cfstream_upload.fleet.dispatch import Dispatch
+            from cfstream_upload.cluster.dispatch import Dispatch
         except ImportError as missing:
             raise ExtraMissing(
                 f"--cluster needs the extra 'fleet' ({missing})",
@@ -208,7 +215,7 @@ class ClusterBatch(Batch):
 
     def _take_news(self, seconds: float) -> list[tuple[Flight, Result]]:
         """Take in all that is there, waiting for the first; the files that ended."""
-        from cfstream_upload.fleet import dispatch
+        from cfstream_upload.cluster import dispatch
 
         ended: list[tuple[Flight, Result]] = []
         with suppress(queue.Empty):

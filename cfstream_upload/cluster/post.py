@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from signal import SIGTERM
 
 from cfstream_upload import config
+from cfstream_upload.cluster.letters import Order, Reply, Terms, read_result, written_reply
+from cfstream_upload.cluster.outbox import Outbox
+from cfstream_upload.cluster.terms import answer_with, at, mismatch, software, terms_of
+from cfstream_upload.credentials import secrets_of
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, described
-from cfstream_upload.fleet.letters import Order, Reply, Terms, read_result, written_reply
-from cfstream_upload.fleet.outbox import Outbox
-from cfstream_upload.fleet.terms import answer_with, at, mismatch, software, terms_of
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending
@@ -69,7 +70,8 @@ class Post:
         try:
             _refuse(name, _terms_at(name, session), order["terms"], tuple(order["terms"]))
             outbox = Outbox(mail, session.redactor)
-            session.redactor.add(session.settings.token.reveal())
+            for secret in (session.settings.token.reveal(), *secrets_of(os.environ)):
+                session.redactor.add(secret)
             session.policy, session.tell = plan.policy, outbox.tell
             session.stall, session.connect_timeout = plan.stall, plan.connect_timeout
             if order["rate"] is not None:

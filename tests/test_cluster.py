@@ -19,16 +19,16 @@ from served import Served
 
 from cfstream_upload import errors, events
 from cfstream_upload.cli.app import run
+from cfstream_upload.cluster import letters
+from cfstream_upload.cluster.flight import BUSY_FOR, MOST_LOST, Flight, is_passing, trouble_of
+from cfstream_upload.cluster.letters import Begun, Order, Reply, Terms
+from cfstream_upload.cluster.outbox import Outbox
+from cfstream_upload.cluster.place import Place, place_of
+from cfstream_upload.cluster.post import Plan, Post, own_session
+from cfstream_upload.cluster.terms import answer_with, judge, terms_of
+from cfstream_upload.cluster.workers import environment_of
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import Busy, CfuploadError, ConfigProblem, Interrupted
-from cfstream_upload.fleet import letters
-from cfstream_upload.fleet.flight import BUSY_FOR, MOST_LOST, Flight, is_passing, trouble_of
-from cfstream_upload.fleet.letters import Begun, Order, Reply, Terms
-from cfstream_upload.fleet.outbox import Outbox
-from cfstream_upload.fleet.place import Place, place_of
-from cfstream_upload.fleet.post import Plan, Post, own_session
-from cfstream_upload.fleet.terms import answer_with, judge, terms_of
-from cfstream_upload.fleet.workers import environment_of
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
@@ -201,7 +201,7 @@ def test_a_worker_that_came_later_refuses_what_it_does_not_fit(stream: Served, k
 
 
 def test_a_worker_that_dask_closes_leaves_what_it_sends_and_waits_for_it(stream: Served) -> None:
-    task = pytest.importorskip("cfstream_upload.fleet.task", reason="needs the extra 'fleet'")
+    task = pytest.importorskip("cfstream_upload.cluster.task", reason="needs the extra 'fleet'")
     worker = SimpleNamespace(name=3, plugins={})
     answer = asyncio.run(task.probe(dask_worker=worker))
     assert (answer["worker"], answer["problem"]) == ("local-3", None)
@@ -331,7 +331,7 @@ def test_a_scheduler_that_is_not_there_is_6_and_says_so(
 def test_without_the_extra_the_command_says_how_to_get_it(
     stream: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [one for one in sys.modules if one.startswith("cfstream_upload.fleet.dispatch")]:
+    for name in [one for one in sys.modules if one.startswith("cfstream_upload.cluster.dispatch")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert run(["send", "--cluster", "local:1", str(stream.file("a.mp4", 1 << 20))]) == 3

@@ -25,10 +25,10 @@ from typing import Any, TypeVar
 from distributed import Client, LocalCluster
 from distributed.versions import VersionMismatchWarning
 
+from cfstream_upload.cluster import task
+from cfstream_upload.cluster.letters import TOPIC, Order
+from cfstream_upload.cluster.place import Place
 from cfstream_upload.errors import CfuploadError, ConfigProblem, Interrupted, TroubleOutlasted
-from cfstream_upload.fleet import task
-from cfstream_upload.fleet.letters import TOPIC, Order
-from cfstream_upload.fleet.place import Place
 from cfstream_upload.interruption import SLICE, Interruption
 
 LOOK_EVERY = 1.0

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from cfstream_upload import events
 from cfstream_upload.batch import Place
+from cfstream_upload.cluster.letters import Reply
 from cfstream_upload.errors import Busy, CfuploadError, ConfigProblem, TroubleOutlasted, described
-from cfstream_upload.fleet.letters import Reply
 from cfstream_upload.result import Result
 
 MOST_LOST = 5
