@@ -136,7 +136,7 @@ def test_a_killed_workers_file_is_adopted_by_another(crew: Fleet, send: Send) ->
 
 def test_ctrl_c_rolls_back_at_every_worker(crew: Fleet, send: Send) -> None:
     paths = [crew.stream.file(f"stopped-{n}.mp4", 12 * MIB + n) for n in range(4)]
-    before = crew.stream.states()
+    before = [one["uid"] for one in crew.stream.videos()]
     crew.stream.proxy.limit_rate(3 * MIB)
     up = crew.stream.proxy.bytes_up
 
@@ -146,7 +146,7 @@ def test_ctrl_c_rolls_back_at_every_worker(crew: Fleet, send: Send) -> None:
     meanwhile(crew, both, lambda: os.kill(os.getpid(), signal.SIGINT))
     ended = send("--json", *[path.name for path in paths])
     assert ended.code == 130, ended.err
-    assert crew.stream.states() == before
+    assert [one["uid"] for one in crew.stream.videos()] == before
     outcomes = [one["outcome"] for one in ended.document["uploads"]]
     busy = len(crew.workers)
     assert (outcomes.count("interrupted"), outcomes.count("skipped")) == (busy, 4 - busy)
