@@ -20,6 +20,7 @@ from served import Served
 from cfstream_upload import errors, events
 from cfstream_upload.cli.app import run
 from cfstream_upload.cluster import letters
+from cfstream_upload.cluster.batching import ClusterBatch
 from cfstream_upload.cluster.flight import BUSY_FOR, MOST_LOST, Flight, is_passing, trouble_of
 from cfstream_upload.cluster.letters import Begun, Order, Reply, Terms
 from cfstream_upload.cluster.outbox import Outbox
@@ -310,6 +311,23 @@ def test_what_dask_says_becomes_an_error_of_ours() -> None:
     assert trouble_of(ModuleNotFoundError("x"), "a").exit_code == 3
     assert trouble_of(ConnectionError("x"), "a").exit_code == 6
     assert not is_passing(ValueError("x"))
+
+
+@pytest.mark.parametrize(("most", "with_dask"), [(None, 4), (3, 3), (9, 4)])
+def test_two_tasks_for_each_thread_are_with_dask_and_no_more_than_jobs(
+    stream: Served, most: int | None, with_dask: int
+) -> None:
+    del stream  # its account
+    given: list[str] = []
+    link: Any = SimpleNamespace(submit=lambda key, order: given.append(order["path"]))
+    paths = [f"/v/{number}.mp4" for number in range(1000)]
+    with own_session() as session:
+        batch = ClusterBatch(session, paths, Wishes(), cluster=Place(workers=1), most=most)
+        batch._counted(1, 2)
+        waiting = deque(map(deque, batch._lanes()))
+        batch._launch(link, TERMS, b"", waiting)
+        batch._launch(link, TERMS, b"", waiting)
+    assert given == paths[:with_dask]
 
 
 # --- the command, where there is nobody ----------------------------------------------------------
