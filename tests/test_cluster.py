@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import signal
 import sys
 import threading
@@ -33,6 +32,8 @@ from cfstream_upload.errors import Busy, CfuploadError, ConfigProblem, Interrupt
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
+from cfstream_upload.video import VideoOptions
+from cfstream_upload.waiting import Goal
 
 UID = "0123456789abcdef" * 2
 ODD = "a\udcff\u202e\n.mp4"
@@ -188,7 +189,7 @@ def test_what_is_wrong_at_a_worker_is_to_be_mended_there() -> None:
 def order(path: Path, **changed: str) -> Order:
     with own_session() as session:
         terms = terms_of(session)
-    plan = Plan(Wishes(), Policy(), 60.0, 10.0).pickled()
+    plan = Plan(Wishes(), Policy(), 60.0, 10.0).written()
     wanted = cast("Terms", {**terms, **changed})
     return Order(run="r", number=0, path=str(path), terms=wanted, plan=plan, rate=None, known=None)
 
@@ -196,7 +197,7 @@ def order(path: Path, **changed: str) -> Order:
 @pytest.mark.parametrize("key", ["version", "dask", "target", "journal"])
 def test_a_worker_that_came_later_refuses_what_it_does_not_fit(stream: Served, key: str) -> None:
     odd = order(stream.folder / "a.mp4", **{key: "other"})
-    odd["plan"] = odd["plan"] if key in ("target", "journal") else b"unreadable"
+    odd["plan"] = odd["plan"] if key in ("target", "journal") else {}
     with pytest.raises(ConfigProblem, match="worker ann"):
         Post.opened(odd, "ann", lambda news: None)
 
@@ -325,8 +326,8 @@ def test_two_tasks_for_each_thread_are_with_dask_and_no_more_than_jobs(
         batch = ClusterBatch(session, paths, Wishes(), cluster=Place(workers=1), most=most)
         batch._counted(1, 2)
         waiting = deque(map(deque, batch._lanes()))
-        batch._launch(link, TERMS, b"", waiting)
-        batch._launch(link, TERMS, b"", waiting)
+        batch._launch(link, TERMS, {}, waiting)
+        batch._launch(link, TERMS, {}, waiting)
     assert given == paths[:with_dask]
 
 
@@ -356,6 +357,13 @@ def test_without_the_extra_the_command_says_how_to_get_it(
     assert "pip install 'cfstream-upload[fleet]'" in capsys.readouterr().err
 
 
-def test_a_plan_is_read_back_as_it_was() -> None:
-    plan = Plan(Wishes(label="x"), Policy(retries=3), 1.0, 2.0)
-    assert pickle.loads(plan.pickled()) == plan
+def test_a_plan_and_its_order_are_read_back_as_they_were() -> None:
+    options = VideoOptions(name=ODD, meta=(("k", "v"), ("l", "w")), allowed_origins=("a.b",))
+    wishes = Wishes(options, "x", skip_existing=True, wait=Goal("ready", 7.0))
+    plan = Plan(wishes, Policy(retries=3, find_pauses=(0.0, 1.0)), 1.0, 2.0)
+    given = Order(
+        run="r", number=3, path=ODD, terms=TERMS, plan=plan.written(), rate=1.5, known=None
+    )
+    read = letters.read_order(letters.written_order(given))
+    assert Plan.read(read["plan"]) == plan
+    assert (read["path"], read["rate"], read["terms"]) == (ODD, 1.5, TERMS)

@@ -159,7 +159,7 @@ CLUSTER: dict[str, set[str]] = {
     "terms": {"errors", "journal", "manifest", "session"},
     "post": {
         "config", "credentials", "ending", "errors", "interruption", "onefile", "result", "sending",
-        "session", "throttle",
+        "session", "throttle", "video", "waiting",
     },
     "task": {"errors", "result"},
     "dispatch": {"errors", "interruption"},

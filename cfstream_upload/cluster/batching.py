@@ -23,6 +23,7 @@ from cfstream_upload.batch import Batch, Place
 from cfstream_upload.cluster.flight import Flight, is_passing, trouble_of
 from cfstream_upload.cluster.letters import (
     Begun,
+    Json,
     Order,
     Terms,
     read_news,
@@ -154,9 +155,9 @@ class ClusterBatch(Batch):
                 for flight in list(self._flying.values()):
                     yield from self._landed(flight, self._left_behind(flight), waiting)
 
-    def _plan(self) -> bytes:
+    def _plan(self) -> Json:
         session = self.session
-        return Plan(self.wishes, session.policy, session.stall, session.connect_timeout).pickled()
+        return Plan(self.wishes, session.policy, session.stall, session.connect_timeout).written()
 
     def _skipped(
         self, waiting: deque[deque[Place]], why: CfuploadError
@@ -180,7 +181,7 @@ class ClusterBatch(Batch):
         link.halt(interruption.count, interruption.signum, hold=True)
 
     def _launch(
-        self, link: dispatch.Dispatch, terms: Terms, plan: bytes, waiting: deque[deque[Place]]
+        self, link: dispatch.Dispatch, terms: Terms, plan: Json, waiting: deque[deque[Place]]
     ) -> None:
         now = time.monotonic()
         for flight in self._flying.values():
@@ -195,7 +196,7 @@ class ClusterBatch(Batch):
             self._flying[place[0]] = flight
             self._order(link, flight, terms, plan)
 
-    def _order(self, link: dispatch.Dispatch, flight: Flight, terms: Terms, plan: bytes) -> None:
+    def _order(self, link: dispatch.Dispatch, flight: Flight, terms: Terms, plan: Json) -> None:
         number = flight.place[0]
         known = self.known.get(number)
         flight.keys += 1

@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import logging
 import multiprocessing.resource_tracker
-import pickle
 import queue
 import signal
 import threading
@@ -26,7 +25,7 @@ from distributed import Client, LocalCluster
 from distributed.versions import VersionMismatchWarning
 
 from cfstream_upload.cluster import task
-from cfstream_upload.cluster.letters import TOPIC, Order
+from cfstream_upload.cluster.letters import TOPIC, Order, written_order
 from cfstream_upload.cluster.place import Place
 from cfstream_upload.errors import CfuploadError, ConfigProblem, Interrupted, TroubleOutlasted
 from cfstream_upload.interruption import SLICE, Interruption
@@ -267,9 +266,8 @@ class Dispatch:
     def _submit(self, key: str, order: Order) -> None:
         try:
             future = self._client.submit(
-                # Packed: Dask would look into a mapping for what else must be computed first.
                 task.run_file,
-                pickle.dumps(order),
+                written_order(order),
                 key=key,
                 pure=False,
                 retries=0,

@@ -89,7 +89,7 @@ class Flight:
 
 def is_passing(trouble: BaseException | None) -> bool:
     """Whether it was Dask that gave the file up, and not the file that failed."""
-    return type(trouble).__name__ == "KilledWorker" or isinstance(trouble, ConnectionError)
+    return type(trouble).__name__ == "KilledWorker" or isinstance(trouble, OSError)
 
 
 def trouble_of(trouble: BaseException | None, file: str) -> CfuploadError:
@@ -105,7 +105,7 @@ def trouble_of(trouble: BaseException | None, file: str) -> CfuploadError:
             "The scheduler or a worker has no cfupload, or another one",
             "Install the same Python, Dask and cfupload on every machine, the scheduler's too.",
         )
-    if isinstance(trouble, ConnectionError):
+    if isinstance(trouble, OSError):
         return TroubleOutlasted("The cluster gave the file up", "Run the same command again.")
     if isinstance(trouble, Exception):
         return described(trouble)

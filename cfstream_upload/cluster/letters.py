@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypedDict, get_args
+from typing import Any, TypedDict, cast, get_args
 
 from cfstream_upload import events
 from cfstream_upload.errors import CfuploadError
@@ -42,13 +42,13 @@ class Answer(TypedDict):
 
 
 class Order(TypedDict):
-    """One file to be sent. ``plan`` is what is the same for all of a run, pickled."""
+    """One file to be sent. ``plan`` is what is the same for all of a run, as `post` has it."""
 
     run: str
     number: int
     path: str
     terms: Terms
-    plan: bytes
+    plan: Json
     rate: float | None
     """Bytes a second that the worker may send, all its files together."""
     known: Json | None
@@ -78,6 +78,16 @@ class Begun:
 
 News = Begun | events.Event
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Begun, *get_args(events.Event))}
+
+
+def written_order(order: Order) -> bytes:
+    """An order, as bytes: Dask would look into a mapping for what else must be computed first."""
+    return _packed(order, str)
+
+
+def read_order(data: bytes) -> Order:
+    """What `written_order` wrote."""
+    return cast("Order", json.loads(data))
 
 
 def written_news(news: Sequence[News], redact: Redact) -> bytes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from signal import SIGTERM
 
 from cfstream_upload import config
-from cfstream_upload.cluster.letters import Order, Reply, Terms, read_result, written_reply
+from cfstream_upload.cluster.letters import Json, Order, Reply, Terms, read_result, written_reply
 from cfstream_upload.cluster.outbox import Outbox
 from cfstream_upload.cluster.terms import answer_with, at, mismatch, software, terms_of
 from cfstream_upload.credentials import secrets_of
@@ -20,6 +19,8 @@ from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending
 from cfstream_upload.session import Session
 from cfstream_upload.throttle import Throttle
+from cfstream_upload.video import VideoOptions
+from cfstream_upload.waiting import Goal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,26 @@ class Plan:
     stall: float
     connect_timeout: float
 
-    def pickled(self) -> bytes:
+    def written(self) -> Json:
         """This plan, for workers of the same version."""
-        return pickle.dumps(self)
+        return asdict(self)
+
+    @classmethod
+    def read(cls, letter: Json) -> Plan:
+        """What `written` wrote; JSON has no tuples, and these values have no lists."""
+        wishes, policy = dict(letter["wishes"]), letter["policy"]
+        wishes["options"] = VideoOptions(**_with_tuples(wishes["options"]))
+        wishes["wait"] = Goal(**wishes["wait"])
+        times = {name: letter[name] for name in ("stall", "connect_timeout")}
+        return cls(Wishes(**wishes), Policy(**_with_tuples(policy)), **times)
+
+
+def _with_tuples(letter: Json) -> Json:
+    return {name: _frozen(value) for name, value in letter.items()}
+
+
+def _frozen(value: object) -> object:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def own_session() -> Session:
@@ -61,8 +79,7 @@ class Post:
         """
         # Judged before the plan is read: another version may write it in another way.
         _refuse(name, software(), order["terms"], ("version", "python", "dask"))
-        plan = pickle.loads(order["plan"])
-        assert isinstance(plan, Plan)
+        plan = Plan.read(order["plan"])
         try:
             session = own_session()
         except CfuploadError as problem:

@@ -8,7 +8,6 @@ imported where it is used.
 from __future__ import annotations
 
 import asyncio
-import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -39,8 +38,8 @@ _opening = threading.Lock()
 
 
 def run_file(packed: bytes) -> bytes:
-    """Send the file of a pickled `Order`; a `Reply`, written. Raises nothing."""
-    order: Order = pickle.loads(packed)
+    """Send the file of a written `Order`; a `Reply`, written. Raises nothing."""
+    order = letters.read_order(packed)
     worker = get_worker()
     name = name_of(worker)
     try:
