@@ -49,6 +49,8 @@ class Batch:
     """By number: files that were sent, as a manifest says, and are only waited for."""
     starting: Callable[[int], None] = lambda number: None
     """Hears the number of each file as it is begun, in the thread that sends it."""
+    dashboard: str | None = field(default=None, init=False)
+    """Where others who send it can be watched."""
     _why: CfuploadError | None = field(default=None, init=False)
 
     def stop(self, error: CfuploadError) -> None:

@@ -139,6 +139,10 @@ class Console:
 
     def __call__(self, event: events.Event) -> None:
         """Tell of ``event`` whoever is to hear of it. Never raises for a broken stream."""
+        self.hear(event)
+
+    def hear(self, event: events.Event, worker: str | None = None) -> None:
+        """As a call does, of what happened at ``worker`` of a cluster."""
         with self._lock:
             now = self._clock()
             if isinstance(event, events.Started | events.Resumed | events.Reading):
@@ -147,8 +151,8 @@ class Console:
             meter = self._running.get(event.file)
             if meter is not None:
                 meter.hear(event, now)
-            self._tell_scripts(event, meter, now)
-            self._tell_people(event)
+            self._tell_scripts(event, meter, now, worker)
+            self._tell_people(event, worker)
 
     def batch(self, files: int, size: int) -> None:
         """From here on ``files`` files with ``size`` bytes are sent: show how far all are."""
@@ -163,12 +167,17 @@ class Console:
             self._progress_told.pop(file, None)
             self._say(f"{self._name(file)}: {words}", Level.USUAL)
 
-    def _tell_people(self, event: events.Event) -> None:
-        for level, line in log_lines(event, self._name(event.file), bar=self._draws):
+    def _tell_people(self, event: events.Event, worker: str | None) -> None:
+        name = self._name(event.file)
+        if worker and self._verbosity:
+            name = f"{name} at {worker}" if name else worker
+        for level, line in log_lines(event, name, bar=self._draws):
             self._say(line, level)
 
-    def _tell_scripts(self, event: events.Event, meter: Meter | None, now: float) -> None:
-        if self._mode != "ndjson" and self._events is None:
+    def _tell_scripts(
+        self, event: events.Event, meter: Meter | None, now: float, worker: str | None
+    ) -> None:
+        if not self.has_scripts:
             return
         if isinstance(event, events.Progress):
             told = self._progress_told.get(event.file)
@@ -176,12 +185,14 @@ class Console:
                 return
             self._progress_told[event.file] = now
         if record := described(event, meter, now):
-            self.event(record)
+            self.event({**record, "worker": worker} if worker else record)
 
     # --- for scripts: stdout ---------------------------------------------------------------------
 
     def event(self, fields: Mapping[str, object]) -> None:
         """Tell scripts of one thing: ``fields`` with a ``message_type``, and the time of now."""
+        if not self.has_scripts:
+            return
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         kind = {"version": VERSION, "message_type": fields.get("message_type"), "time": moment}
         line = self._json({**kind, "file": None, **fields}) + "\n"
@@ -190,6 +201,11 @@ class Console:
                 self._write_out(line)
             if self._events is not None:
                 self._events.write(line)
+
+    @property
+    def has_scripts(self) -> bool:
+        """Whether a script hears of events."""
+        return self._mode == "ndjson" or self._events is not None
 
     def document(self, content: object) -> None:
         """Write one JSON document to stdout."""
@@ -272,14 +288,14 @@ class Console:
     # --- below -----------------------------------------------------------------------------------
 
     def _say(self, text: str, level: Level) -> None:
-        line = self._clean(text)
         if self._log is not None:
             if level < Level.VERBOSE or self._verbosity:
-                self._log.write(f"{_local_time()} {line}\n")
+                self._log.write(f"{_local_time()} {self._clean(text)}\n")
             return
         if level == Level.ALWAYS or (
             self._mode != "quiet" and (level == Level.USUAL or self._verbosity > 0)
         ):
+            line = self._clean(text)
             with self._beside_bar():
                 self._err.write(f"{line}\n")
 

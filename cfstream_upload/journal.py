@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -288,6 +288,37 @@ class Journal:
             "WHERE base = ? AND account = ? AND ((device = ? AND inode = ?) OR path = ?)",
             (base, account, str(file.device), str(file.inode), os.fsencode(path)),
         )
+
+    def uids_of(
+        self, base: str, account: str, files: Sequence[tuple[Identity, str]]
+    ) -> list[set[str | None]]:
+        """For each file and its path: the UIDs of its rows, as `rows_of` finds them.
+
+        Rows are not judged: this is for leaving work out, and whoever works reads them anew.
+        """
+        if not files:
+            return []
+        inodes = [(str(file.device), str(file.inode)) for file, _ in files]
+        places = [os.fsencode(path) for _, path in files]
+        pairs = ",".join(["(?,?)"] * len(files))
+        with _translated(self._path), self._turn:
+            # A cross join keeps its order: for each file asked about, a look into the index.
+            found = self._db.execute(
+                f"WITH asked (d, i) AS (VALUES {pairs}) "
+                "SELECT uid, device, inode, path FROM asked CROSS JOIN attempts "
+                "ON base = ? AND account = ? AND device = d AND inode = i UNION "
+                "SELECT uid, device, inode, path FROM attempts WHERE base = ? AND account = ? "
+                f"AND path IN ({','.join('?' * len(files))})",
+                (*(one for pair in inodes for one in pair), base, account, base, account, *places),
+            ).fetchall()
+        known: dict[object, set[str | None]] = {}
+        for uid, device, inode, path in found:
+            known.setdefault((device, inode), set()).add(uid)
+            known.setdefault(path, set()).add(uid)
+        return [
+            known.get(inode, set()) | known.get(place, set())
+            for inode, place in zip(inodes, places, strict=True)
+        ]
 
     def again(self, attempt: Attempt) -> Attempt | None:
         """The row of ``attempt`` as it is on disk now, or None when it is gone."""

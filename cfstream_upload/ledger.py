@@ -6,7 +6,7 @@ that many machines share. Both pass one contract: ``tests/test_journal.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, Self
 
 from cfstream_upload.attempt import Attempt, Identity
@@ -49,11 +49,14 @@ class Company(Protocol):
     def hear(self, event: Event) -> None:
         """Take in what happened to a file."""
 
-    def plan(self, files: int, size: int, dashboard: str = "") -> None:
+    def plan(self, files: int, size: int) -> None:
         """This process is to see to so many files of so many bytes in all."""
 
-    def finished(self, result: Result) -> None:
-        """A file is done with, for this run."""
+    def shown_at(self, dashboard: str) -> None:
+        """Where Dask shows people what this run does."""
+
+    def finished(self, result: Result, *, elsewhere: bool = False) -> None:
+        """A file is done with, for this run; ``elsewhere``: another process sent it."""
 
     def close(self) -> None:
         """Say goodbye."""
@@ -85,6 +88,11 @@ class Ledger(Protocol):
 
     def has(self, uid: str) -> bool:
         """Whether there is a row of this UID."""
+
+    def uids_of(
+        self, base: str, account: str, files: Sequence[tuple[Identity, str]]
+    ) -> list[set[str | None]]:
+        """For each file and its path: the UIDs of its rows, as `rows_of` finds them."""
 
     def rows_of(self, base: str, account: str, file: Identity, path: str) -> list[Attempt]:
         """The rows of a file, named as `named` names it: the same identity, or the same path."""

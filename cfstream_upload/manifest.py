@@ -18,11 +18,12 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from cfstream_upload.attempt import is_uid
 from cfstream_upload.errors import Busy, UsageProblem
@@ -36,6 +37,7 @@ COLUMNS = (
     "source", "uid", "state", "size", "started", "ended", "outcome", "detail",
     "modified", "options", "target",
 )  # fmt: skip
+_ALIKE = frozenset(map(COLUMNS.index, ("state", "outcome", "detail", "options", "target")))
 DONE = frozenset({"uploaded", "resumed", "already"})
 _LARGEST = 512 * 1024 * 1024
 _LONGEST_CELL = 1000
@@ -88,13 +90,14 @@ class Known:
         self.path = path
         self._target = target
         self._options = _digest(options)
-        self._lines = _read(path, target)
+        self._lines, self._tidy = _read(path, target)
 
     def done(self, path: str) -> Result | None:
         """What an earlier run did for ``path``, if the file is still the same; else None."""
-        line = self._lines.get(_source(path))
+        line = self._lines.get(absolute(path))
         try:
-            covered = line is not None and line.covers(Path(path).stat(), self._options)
+            # No Path: there may be 100,000 of them.
+            covered = line is not None and line.covers(os.stat(path), self._options)  # noqa: PTH116
         except (OSError, ValueError):
             return None
         return line.result(path) if line is not None and covered else None
@@ -110,8 +113,7 @@ class Manifest(Known):
         super().__init__(path, target, options)
         self._redact = redact
         try:
-            # Written anew: of several lines about one file the last is true.
-            _replace(path, _text(self._lines))
+            self._tidy_up()
             self._file = path.open("ab", buffering=0)
         except (OSError, ValueError) as problem:
             raise _trouble(path, f"cannot be written: {_why(problem)}") from None
@@ -136,11 +138,17 @@ class Manifest(Known):
         """Leave one line per file, and close it. Never raises: every line is there already."""
         self._file.close()
         with suppress(OSError):
-            _replace(self.path, _text(self._lines))
+            self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """One line per file: of several about one file the last is true."""
+        if not self._tidy:
+            _replace(self.path, _bytes(self._lines))
+            self._tidy = True
 
     def record(self, result: Result, started: float, ended: float) -> None:
         """Write what became of a file, with epoch seconds. Raises `UsageProblem`."""
-        source = _source(result.file)
+        source = absolute(result.file)
         line = Line(
             source=source,
             uid=result.uid or "",
@@ -159,10 +167,12 @@ class Manifest(Known):
         was_done = before is not None and before.outcome in DONE
         if result.outcome == "skipped" or (result.size is None and was_done):
             # Nothing became of it, or it is not there just now: what is known stays.
+            self._tidy = self._tidy and before is not None
             self._lines.setdefault(source, line)
             return
+        self._tidy = self._tidy and before is None
         self._lines[source] = line
-        self._append(_row(line).encode("utf-8", "surrogateescape"))
+        self._append(_row(line))
 
     def _append(self, data: bytes) -> None:
         try:
@@ -176,42 +186,67 @@ class Manifest(Known):
             raise _trouble(self.path, f"cannot be written: {_why(problem)}") from None
 
 
-def _read(path: Path, target: str) -> dict[str, Line]:
+def _read(path: Path, target: str) -> tuple[dict[str, Line], bool]:
+    """The lines by their source, and whether the file holds just these, one for each."""
     if planted(path):
         raise _trouble(path, "was put there by somebody else, where everybody may write")
     try:
         with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise _trouble(path, "is no regular file")
-            content = file.read(_LARGEST + 1)
-            if len(content) > _LARGEST:
+            if status.st_size > _LARGEST:
                 raise _trouble(path, "is larger than 512 MiB")
-            text = content.decode("utf-8-sig", "surrogateescape")
+            lines = _lines_of(path, file, target)
+            file.seek(0)
+            return lines, _is_tidy(file, len(lines))
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as problem:
-        raise _trouble(path, f"cannot be read: {_why(problem)}") from None
-    # The last line of a run that died may be torn: the journal knows that file.
-    whole = text[: text.rfind("\n") + 1]
-    if text and not whole:
-        raise _trouble(path, "is no manifest of cfupload")
-    try:
-        rows = list(csv.reader(io.StringIO(whole, newline=""), strict=True))
+        return {}, False
     except csv.Error:
         raise _trouble(path, "is no proper CSV") from None
-    return _lines_of(path, rows, target) if rows else {}
+    except (OSError, ValueError) as problem:
+        raise _trouble(path, f"cannot be read: {_why(problem)}") from None
 
 
-def _lines_of(path: Path, rows: list[list[str]], target: str) -> dict[str, Line]:
-    head = rows[0]
+def _whole_lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of ``file`` as they are read: a manifest may be larger than memory is dear.
+
+    The last line of a run that died may be torn, and is left out: the journal knows that file.
+    """
+    for number, line in enumerate(file):
+        if not line.endswith(b"\n"):
+            return
+        yield line.decode("utf-8" if number else "utf-8-sig", "surrogateescape")
+
+
+def _is_tidy(file: BinaryIO, records: int) -> bool:
+    """Whether there are as many lines as records, all of them whole and none as others end them."""
+    count, line = -1, b""
+    for line in file:
+        count += 1
+        if line.endswith(b"\r\n") or (not count and line.startswith(b"\xef\xbb\xbf")):
+            return False
+    return count == records and line.endswith(b"\n")
+
+
+def _lines_of(path: Path, file: BinaryIO, target: str) -> dict[str, Line]:
+    rows = csv.reader(_whole_lines(file), strict=True)
+    head = next(rows, None)
+    if head is None:
+        if os.fstat(file.fileno()).st_size:
+            raise _trouble(path, "is no manifest of cfupload")
+        return {}
     if tuple(head) != COLUMNS:
         raise _trouble(path, "is no manifest of cfupload, or has other columns")
     lines: dict[str, Line] = {}
-    for number, row in enumerate(rows[1:], 2):
+    same: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise _trouble(path, f"is damaged in record {number}")
-        values: Mapping[str, str] = dict(zip(head, row, strict=True))
-        line = Line(**{name: values[name] for name in COLUMNS})
+        # What most lines have in common is kept once.
+        line = Line(
+            *[same.setdefault(text, text) if n in _ALIKE else text for n, text in enumerate(row)]
+        )
         if line.target != target:
             raise UsageProblem(
                 f"The manifest {path} is of another account", "Name another file, or move it away."
@@ -222,30 +257,34 @@ def _lines_of(path: Path, rows: list[list[str]], target: str) -> dict[str, Line]
     return lines
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write ``text`` whole or not at all; the mode of a file that is there stays."""
+def _replace(path: Path, content: bytes) -> None:
+    """Write ``content`` whole or not at all; the mode of a file that is there stays."""
     path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    write_private(path, text.encode("utf-8", "surrogateescape"))
+    write_private(path, content)
     path.chmod(mode)
 
 
-def _text(lines: Mapping[str, Line]) -> str:
-    return _csv(COLUMNS) + "".join(map(_row, lines.values()))
+def _bytes(lines: Mapping[str, Line]) -> bytes:
+    return b"".join((_csv(COLUMNS), *map(_row, lines.values())))
 
 
-def _row(line: Line) -> str:
+def _row(line: Line) -> bytes:
     return _csv([getattr(line, name) for name in COLUMNS])
 
 
-def _csv(cells: tuple[str, ...] | list[str]) -> str:
+def _csv(cells: Sequence[str]) -> bytes:
     buffer = io.StringIO(newline="")
     # With this line end a carriage return in a name is quoted too.
     csv.writer(buffer, lineterminator="\r\n").writerow(cells)
-    return buffer.getvalue().removesuffix("\r\n") + "\n"
+    text = buffer.getvalue().removesuffix("\r\n") + "\n"
+    return text.encode("utf-8", "surrogateescape")
 
 
-def _source(path: str) -> str:
+def absolute(path: str) -> str:
+    """``path`` from the root, as `pathlib` writes it."""
+    if os.sep == "/" == path[:1] and "//" not in path and "/." not in path and path[-1] != "/":
+        return path
     return os.fspath(Path(path).absolute())
 
 

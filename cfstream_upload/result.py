@@ -8,6 +8,9 @@ from typing import Any
 
 from cfstream_upload.errors import CfuploadError
 
+_NO_LINKS: Mapping[str, str | None] = {}
+"""One for all: a batch may have 100,000 results."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -31,12 +34,14 @@ class Result:
     cleanup: str = "none"
     exit_code: int = 0
     error: CfuploadError | None = None
-    links: Mapping[str, str | None] = field(default_factory=dict)
+    links: Mapping[str, str | None] = field(default_factory=lambda: _NO_LINKS)
     plan: str | None = None
     """Of a dry run: what would be done."""
     waited: bool = False
     modified: int | None = None
     """The file's modification time when it was opened, nanoseconds; None where it was not."""
+    worker: str | None = None
+    """Of a cluster: who sent it, or tried."""
 
     def document(self) -> dict[str, Any]:
         """This result as the JSON of ``send --json`` shows it."""
@@ -50,8 +55,9 @@ class Result:
         shown["error"] = None if self.error is None else error_document(self.error)
         for name in ("preview", "thumbnail", "hls", "dash"):
             shown[name] = self.links.get(name)
-        if self.plan is not None:
-            shown["plan"] = self.plan
+        for name in ("plan", "worker"):
+            if getattr(self, name) is not None:
+                shown[name] = getattr(self, name)
         return shown
 
 

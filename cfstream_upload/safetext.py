@@ -33,6 +33,8 @@ def safe(text: str, limit: int = 300) -> str:
     separators and lone surrogates appear as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``. What is
     too long ends in ``...``. Applied twice it changes nothing more.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     pieces: list[str] = []
     length = kept = kept_length = 0
     for letter in text[: limit + 1]:

@@ -228,10 +228,10 @@ class Session:
         """``attempt`` as this run's own: what an earlier run wanted kept is taken up again."""
         return replace(attempt, kept=False)
 
-    def finished(self, result: Result) -> None:
-        """A file is done with, for this run."""
+    def finished(self, result: Result, *, elsewhere: bool = False) -> None:
+        """A file is done with, for this run; ``elsewhere``: another process sent it."""
         if "journal" in self.__dict__ and self.company is not None:
-            self.company.finished(result)
+            self.company.finished(result, elsewhere=elsewhere)
 
     def told(self, event: events.Event) -> None:
         """Let everybody hear of ``event`` who is to: console or caller, and the fleet."""

@@ -65,6 +65,7 @@ def test_the_readme_lists_every_example() -> None:
     there = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
     there |= {f"emulator/{path.name}" for path in (EXAMPLES / "emulator").glob("*.*")}
     there |= {"emulator/Dockerfile"}
+    there |= {f"fleet/{path.name}" for path in (EXAMPLES / "fleet").glob("*.*")}
     assert listed == there - {"README.md"}
 
 

@@ -106,7 +106,8 @@ def test_a_worker_tells_its_files_and_speed_while_it_sends(database: str, tmp_pa
     journal = FleetJournal.open(database, Trust(tmp_path))
     now = [0.0]
     presence = Presence(journal.link, "l", "1", lambda: now[0])
-    presence.plan(2, 3000, "http://d")
+    presence.plan(2, 3000)
+    presence.dashboard = "http://d"
     presence.hear(events.Started("a\x1b\udcff.mp4", 1000))
     presence.hear(events.Created("a\x1b\udcff.mp4", "1a" * 16))
     presence.hear(events.Progress("a\x1b\udcff.mp4", 0, 0, 1000))

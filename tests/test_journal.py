@@ -228,6 +228,25 @@ def test_any_row_is_read_back(opened: Opener, path: str, size: int, moment: floa
 # --- the file ------------------------------------------------------------------------------------
 
 
+def test_many_files_are_asked_about_at_once_as_each_alone(opened: Opener) -> None:
+    journal = opened()
+    row = journal.record(created(row=0))
+    unborn = journal.record(_new(path="/other", file=replace(row.file, inode=77)))
+    journal.record(_new(base="http://127.0.0.1:9/client/v4", path="/elsewhere"))
+    moved = Identity(9, 9, 9, 9, "t")
+    files = [
+        (row.file, "/elsewhere"), (moved, row.path), (moved, "/elsewhere"),
+        (row.file, unborn.path), (replace(row.file, device=9), "/elsewhere"),
+    ]  # fmt: skip
+    alone = [
+        {one.uid for one in journal.rows_of(row.base, row.account, file, path)}
+        for file, path in files
+    ]
+    assert journal.uids_of(row.base, row.account, files) == alone
+    assert alone == [{row.uid}, {row.uid}, set(), {row.uid, None}, set()]
+    assert journal.uids_of(row.base, row.account, []) == []
+
+
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

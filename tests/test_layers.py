@@ -99,6 +99,7 @@ CONDUCTORS = {
         "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
     },
     "batch": {"debts", "errors", "onefile", "result", "sending", "session"},
+    "planning": {"attempt", "journal", "manifest", "onefile", "result", "session"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
@@ -157,6 +158,24 @@ FACES: dict[str, set[str]] = {
     "testing": {"emulator"},
 }
 
+CLUSTER: dict[str, set[str]] = {
+    "__init__": set(),
+    "letters": {"errors", "events", "result"},
+    "place": {"errors"},
+    "workers": {"config"},
+    "outbox": {"events"},
+    "terms": {"errors", "journal", "manifest", "session"},
+    "post": {
+        "config", "credentials", "ending", "errors", "interruption", "onefile", "result", "sending",
+        "session", "throttle", "video", "waiting",
+    },
+    "task": {"errors", "result"},
+    "dispatch": {"errors", "interruption"},
+    "flight": {"batch", "errors", "events", "result"},
+    "batching": {"attempt", "batch", "errors", "events", "interruption", "result"},
+}  # fmt: skip
+"""Rooms of `cluster`, and what they import beside each other; `cli` alone opens that door."""
+
 TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
 ROOMS = {
@@ -177,6 +196,7 @@ ROOMS = {
     "python_multipart": {"emulator"},
     "pytest": {"testing"},
     "psycopg": {"fleet"},
+    "distributed": {"cluster"},
 }
 
 WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3", "uuid", "io"}
@@ -184,7 +204,7 @@ WORLDLY = {"os", "time", "random", "socket", "subprocess", "threading", "sqlite3
 
 def _modules() -> dict[str, list[Path]]:
     found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
-    for folder in ("cli", "emulator", "fleet"):
+    for folder in ("cli", "cluster", "emulator", "fleet"):
         found[folder] = sorted((PACKAGE / folder).rglob("*.py"))
     return found
 
@@ -220,13 +240,20 @@ def _own(path: Path) -> set[str]:
 
 
 def test_the_table_names_every_module() -> None:
-    assert set(TABLE) | {"cli", "emulator", "fleet"} == set(_modules())
+    assert set(TABLE) | {"cli", "cluster", "emulator", "fleet"} == set(_modules())
+    assert set(CLUSTER) == {path.stem for path in _modules()["cluster"]}
 
 
 @pytest.mark.parametrize("module", sorted(TABLE))
 def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
     (path,) = _modules()[module]
     assert _own(path) - {module} <= TABLE[module]
+
+
+@pytest.mark.parametrize("module", sorted(CLUSTER))
+def test_a_module_of_the_cluster_imports_only_what_its_table_allows(module: str) -> None:
+    (path,) = [path for path in _modules()["cluster"] if path.stem == module]
+    assert _own(path) - {"cluster"} <= CLUSTER[module]
 
 
 def test_nobody_imports_the_command_line() -> None:

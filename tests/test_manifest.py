@@ -246,3 +246,37 @@ def test_the_first_run_of_all_makes_a_private_state_directory(tmp_path: Path) ->
             assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("harm", [None, "twice", "windows", "torn", "marked"])
+def test_only_a_manifest_that_needs_it_is_written_anew(
+    path: Path, video: Path, harm: str | None
+) -> None:
+    recorded(path, sent(video))
+    good = path.read_bytes()
+    harmed = {
+        None: good,
+        "twice": good + good.split(b"\n", 1)[1],
+        "windows": good.replace(b"\n", b"\r\n", 1),
+        "torn": good + b"half a li",
+        "marked": b"\xef\xbb\xbf" + good,
+    }
+    path.write_bytes(harmed[harm])
+    before = path.stat().st_ino
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
+        assert manifest.done(str(video))
+    # The name of the video has a line end in it: that looks like one line too many.
+    assert path.read_bytes() == good
+    assert done(path, video)
+    if harm is not None:
+        assert path.stat().st_ino != before
+
+
+def test_a_tidy_manifest_is_only_read(path: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.mp4"
+    plain.write_bytes(b"12345")
+    recorded(path, sent(plain))
+    before = path.stat()
+    with closing(Manifest(path, TARGET, OPTIONS)) as manifest:
+        assert manifest.done(str(plain))
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

@@ -26,6 +26,8 @@ class Report:
     count: int
     results: dict[int, Result] = field(default_factory=dict)
     problem: CfuploadError | None = None
+    dashboard: str | None = None
+    """Of a cluster: where to watch it."""
     _told: int = 0
     _started: float = field(default_factory=time.monotonic)
 
@@ -33,11 +35,14 @@ class Report:
         """A file ended: tell of it, and of every UID whose turn has come."""
         # Its links are most of a result, and only the document at the end shows them.
         in_json = self.desk.common.mode == "json"
-        self.results[number] = result if in_json else replace(result, links={})
+        kept = result if in_json or not result.links else replace(result, links={})
+        self.results[number] = kept
         console = self.desk.console
         console.finished(result.file, words_of(result), result.size or 0)
         failed = result.error is not None
-        if result.plan is not None:
+        if not console.has_scripts:
+            pass
+        elif result.plan is not None:
             console.event({"message_type": "planned", **result.document()})
         # Of what was waited for, scripts heard that it was uploaded before the wait.
         elif failed or not result.waited:
@@ -71,6 +76,8 @@ class Report:
         codes = begun if any(begun) else [one.exit_code for one in results]
         code = most_urgent(codes + ([self.problem.exit_code] if self.problem else []))
         totals = summary(results, time.monotonic() - self._started, code)
+        if self.dashboard:
+            totals["dashboard"] = self.dashboard
         if self.desk.common.mode == "json":
             self._document(results, totals)
         self.desk.console.event({"message_type": "summary", **totals})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import with_everywhere
 from cfstream_upload.cli.report import Report
 from cfstream_upload.cli.sendoptions import (
+    JOBS,
     Failing,
     Line,
     Many,
@@ -26,8 +27,9 @@ from cfstream_upload.cli.sendoptions import (
 from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, UsageProblem
 
 if TYPE_CHECKING:
+    from cfstream_upload.batch import Batch
+    from cfstream_upload.cluster.place import Place
     from cfstream_upload.manifest import Manifest
-    from cfstream_upload.result import Result
     from cfstream_upload.sending import Wishes
     from cfstream_upload.session import Session
 
@@ -66,6 +68,7 @@ def send(
     from cfstream_upload.sending import Wishes
     from cfstream_upload.units import parse_time
 
+    cluster = many.place()
     options = fields.options()
     goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
@@ -98,7 +101,7 @@ def send(
         if many.dry_run:
             _rehearse(session, paths, wishes, many, report)
         else:
-            _send(session, paths, wishes, many, report)
+            _send(session, paths, wishes, many, report, cluster)
     return report.conclude()
 
 
@@ -125,14 +128,18 @@ def _rehearse(
             report.add(number, rehearse(session, path, wishes))
 
 
-def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
-    size = sum(map(_size, paths))
+def _send(
+    session: Session,
+    paths: list[str],
+    wishes: Wishes,
+    many: Many,
+    report: Report,
+    cluster: Place | None,
+) -> None:
     if len(paths) > 1:
-        report.desk.console.batch(len(paths), size)
-    if session.settings.journal is not None and session.company is not None:
-        session.company.plan(len(paths), size)
+        report.desk.console.batch(len(paths), sum(map(_size, paths)))
     if many.manifest is None:
-        _send_all(session, paths, wishes, many, report, None)
+        _send_all(session, paths, wishes, many, report, None, cluster)
         return
     from cfstream_upload.manifest import Manifest, target_of
 
@@ -144,7 +151,7 @@ def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report
             Manifest(many.manifest, target, wishes.options.canonical(), report.desk.redactor)
         ) as manifest,
     ):
-        _send_all(session, paths, wishes, many, report, manifest)
+        _send_all(session, paths, wishes, many, report, manifest, cluster)
 
 
 def _send_all(
@@ -154,33 +161,22 @@ def _send_all(
     many: Many,
     report: Report,
     manifest: Manifest | None,
+    cluster: Place | None,
 ) -> None:
-    from cfstream_upload.batch import Batch
+    from cfstream_upload.planning import planned
 
-    left: list[int] = []
-    known: dict[int, Result] = {}
-    for number, path in enumerate(paths):
-        done = None if manifest is None or wishes.again else manifest.done(path)
-        if done is not None and _knows_better(session, path, done):
-            done = None
-        if done is not None and wishes.wait.until == "stored":
-            report.add(number, done)
-            continue
-        if done is not None:
-            # Whoever waits wants to hear of now; that is no reason to send it again.
-            known[len(left)] = done
-        left.append(number)
+    plan = planned(session, paths, wishes, manifest)
+    left = plan.left
+    if session.settings.journal is not None and session.company is not None:
+        session.company.plan(len(left), sum(_size(paths[number]) for number in left))
+    for number, done in plan.done:
+        report.add(number, done)
     begun: dict[int, float] = {}
-    batch = Batch(
-        session,
-        [paths[number] for number in left],
-        wishes,
-        many.jobs,
-        many.fail_fast,
-        known,
-        starting=lambda place: begun.__setitem__(place, time.time()),
-    )
+    batch = _batch(session, [paths[number] for number in left], wishes, many, report, cluster)
+    batch.known = plan.known
+    batch.starting = lambda place: begun.__setitem__(place, time.time())
     for place, result in batch.run():
+        report.dashboard = batch.dashboard
         report.add(left[place], result)
         if manifest is None:
             continue
@@ -192,24 +188,30 @@ def _send_all(
             batch.stop(NotStarted(words, exit_code=problem.exit_code))
 
 
-def _knows_better(session: Session, path: str, done: Result) -> bool:
-    """Whether the journal knows of another upload of the file than the manifest does."""
-    from cfstream_upload.attempt import Identity
+def _batch(
+    session: Session,
+    paths: list[str],
+    wishes: Wishes,
+    many: Many,
+    report: Report,
+    cluster: Place | None,
+) -> Batch:
+    """Who sends ``paths``: threads of this process, or the workers of ``cluster``."""
+    from cfstream_upload.batch import Batch
 
-    try:
-        status = Path(path).stat()
-    except (OSError, ValueError):
-        return False
-    settings = session.settings
-    here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
-    absolute = str(Path(path).absolute())
-    here = session.named(here, absolute)
-    rows = session.journal.rows_of(settings.base, settings.account, here, absolute)
-    return bool(rows) and all(row.uid != done.uid for row in rows)
+    if cluster is None:
+        return Batch(session, paths, wishes, many.jobs or JOBS, many.fail_fast)
+    from cfstream_upload.cluster.batching import ClusterBatch
+    from cfstream_upload.cluster.workers import environment_of
+
+    return ClusterBatch(
+        session, paths, wishes, fail_fast=many.fail_fast, cluster=cluster, most=many.jobs,
+        hear=report.desk.console.hear, environment=environment_of(session.settings),
+    )  # fmt: skip
 
 
 def _size(path: str) -> int:
     try:
-        return Path(path).stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116  a Path for each of 100,000 costs seconds
     except (OSError, ValueError):
         return 0

@@ -11,6 +11,7 @@ from cfstream_upload.cli.groups import option
 from cfstream_upload.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from cfstream_upload.cluster.place import Place
     from cfstream_upload.ending import Policy
     from cfstream_upload.selection import Selection
     from cfstream_upload.throttle import Throttle
@@ -20,6 +21,8 @@ FIELDS = "Stream's fields"
 FAILURE = "When it fails"
 LINE = "The line"
 FILES = "Which files"
+JOBS = 2
+"""Files at once, where nobody says better."""
 
 
 @dataclass
@@ -214,17 +217,26 @@ class Many:
         option("-0", "--null", help="The list has NUL for line ends.", rich_help_panel=FILES),
     ] = False
     jobs: Annotated[
-        int,
+        int | None,
         option(
             "-j",
             "--jobs",
             metavar="N",
-            help="Files at once.",
+            help="Files at once [2; of a cluster: a thread each].",
             min=1,
             max=32,
             rich_help_panel=FILES,
         ),
-    ] = 2
+    ] = None
+    cluster: Annotated[
+        str | None,
+        option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Send by Dask's workers: tcp://HOST:8786, or local:N.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
     manifest: Annotated[
         Path | None,
         option(
@@ -248,6 +260,14 @@ class Many:
             rich_help_panel=FILES,
         ),
     ] = False
+
+    def place(self) -> Place | None:
+        """The cluster that is to send, if one is. Raises `UsageProblem`."""
+        if not self.cluster:
+            return None
+        from cfstream_upload.cluster.place import place_of
+
+        return place_of(self.cluster)
 
     def selection(self, names: list[str]) -> Selection:
         """The files that are meant. Raises `UsageProblem` and `FileProblem`."""
@@ -292,7 +312,7 @@ class Line:
         option(
             "--bwlimit",
             metavar="SIZE",
-            help="Bytes a second, all files together.",
+            help="Bytes a second, all files and workers together.",
             rich_help_panel=LINE,
         ),
     ] = None

@@ -34,13 +34,17 @@ class Company:
         """Take in what happened to a file."""
         self.presence.hear(event)
 
-    def plan(self, files: int, size: int, dashboard: str = "") -> None:
+    def plan(self, files: int, size: int) -> None:
         """This process is to see to so many files of so many bytes in all."""
-        self.presence.plan(files, size, dashboard)
+        self.presence.plan(files, size)
 
-    def finished(self, result: Result) -> None:
-        """A file is done with, for this run."""
-        self.presence.finished(result)
+    def shown_at(self, dashboard: str) -> None:
+        """Where Dask shows people what this run does."""
+        self.presence.dashboard = dashboard
+
+    def finished(self, result: Result, *, elsewhere: bool = False) -> None:
+        """A file is done with, for this run; ``elsewhere``: another process sent it."""
+        self.presence.finished(result, elsewhere=elsewhere)
 
     def close(self) -> None:
         """Say goodbye."""

@@ -38,6 +38,7 @@ class Presence:
     """One process among the others. ``clock`` is monotonic seconds. Close it.
 
     It is a listener for events, from any thread; the database hears of it from the first on.
+    ``dashboard`` is where Dask shows people what it does, "" for nowhere.
     """
 
     database: Database
@@ -45,7 +46,7 @@ class Presence:
     version: str
     clock: Callable[[], float] = time.monotonic
     id: str = field(default_factory=lambda: uuid4().hex)
-    _dashboard: str = field(default="", init=False)
+    dashboard: str = ""
     _planned: tuple[int, int] = field(default=(0, 0), init=False)
     _meters: dict[str, Meter] = field(default_factory=dict, init=False)
     _done: int = field(default=0, init=False)
@@ -70,21 +71,18 @@ class Presence:
             self._acknowledged += max(0, meter.acknowledged - before)
         self._begin()
 
-    def plan(self, files: int, size: int, dashboard: str) -> None:
-        """This process is to see to so many files of so many bytes in all.
-
-        ``dashboard``: where Dask shows people what it does, "" for nowhere.
-        """
+    def plan(self, files: int, size: int) -> None:
+        """This process is to see to so many files of so many bytes in all."""
         with self._turn:
-            self._planned, self._dashboard = (files, size), dashboard
+            self._planned = (files, size)
         self._begin()
 
-    def finished(self, result: Result) -> None:
-        """A file is done with, for this run."""
+    def finished(self, result: Result, *, elsewhere: bool = False) -> None:
+        """A file is done with, for this run; ``elsewhere``: the process that sent it counts it."""
         with self._turn:
             self._meters.pop(result.file, None)
-            self._done += result.error is None
-            self._failed += result.error is not None
+            self._done += result.error is None and not elsewhere
+            self._failed += result.error is not None and not elsewhere
             self._done_bytes += result.size or 0
 
     def close(self) -> None:
@@ -139,7 +137,7 @@ class Presence:
                 "planned_files": self._planned[0],
                 "planned_bytes": self._planned[1],
                 "done_bytes": self._done_bytes,
-                "dashboard": self._dashboard,
+                "dashboard": self.dashboard,
                 "over": over,
             }
 

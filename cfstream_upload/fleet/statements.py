@@ -139,6 +139,11 @@ OF_FILE = (
     " ((device = %(device)s AND inode = %(inode)s)"
     " OR (sha256(path) = sha256(%(path)s) AND path = %(path)s)) ORDER BY row"
 )
+UIDS_OF = """SELECT f.number, a.uid FROM
+    unnest(%(devices)s::text[], %(inodes)s::text[], %(paths)s::bytea[]) WITH ORDINALITY
+    AS f (device, inode, path, number) JOIN cfupload.attempts a ON a.base = %(base)s
+    AND a.account = %(account)s AND ((a.device = f.device AND a.inode = f.inode)
+    OR (sha256(a.path) = sha256(f.path) AND a.path = f.path))"""
 ABOUT = f"{_SELECT} WHERE uid = ANY(%(uids)s) OR id = ANY(%(ids)s) ORDER BY row"
 OF_UID = f"{_SELECT} WHERE uid = %(uid)s"
 AGAIN = f"{_SELECT} WHERE row = %(row)s"

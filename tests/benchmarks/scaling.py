@@ -6,11 +6,12 @@ import random
 import tempfile
 from pathlib import Path
 
+from postgres import postgres, why_not
+from storm.crew import crew
+
 from benchmarks.bench import Bench, Json
 from benchmarks.clients import CFUPLOAD, environment
 from benchmarks.measuring import measured
-from postgres import postgres, why_not
-from storm.crew import crew
 
 LINE = 100e6 / 8
 """Bytes a second of each worker's line: 100 Mbit/s."""
@@ -37,13 +38,15 @@ def _sent(bench: Bench, workers: int, size: int, journal: str) -> Json:
     server = bench.secure
     server.reset(rate=LINE)
     variables = {**environment(server, bench.state()), "CFUPLOAD_JOURNAL": journal}
-    with tempfile.TemporaryDirectory() as name:
-        with crew(Path(name), workers, variables, random.Random(0)) as gang:
-            gang.wait()
-            idle, before = gang.cpu, server.child.ask("came")["cpu"]
-            command = [*CFUPLOAD, "send", "-q", "--cluster", gang.address, *map(str, files)]
-            taken = measured(command, variables)
-            theirs = gang.cpu - idle
+    with (
+        tempfile.TemporaryDirectory() as name,
+        crew(Path(name), workers, variables, random.Random(0)) as gang,
+    ):
+        gang.wait()
+        idle, before = gang.cpu, server.child.ask("came")["cpu"]
+        command = [*CFUPLOAD, "send", "-q", "--cluster", gang.address, *map(str, files)]
+        taken = measured(command, variables)
+        theirs = gang.cpu - idle
     told = server.child.ask("told")
     if told["came"] != size * len(files):
         raise RuntimeError(f"{told['came']} of {size * len(files)} bytes came")

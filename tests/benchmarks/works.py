@@ -17,6 +17,7 @@ from benchmarks.bench import GIB, Bench, Json, gaps, paced, requests, wasted
 from benchmarks.clients import CFUPLOAD, HERE, Client, cfupload, environment
 from benchmarks.ingest import crowd, ingest
 from benchmarks.measuring import MIB, Taken, measured, medians
+from benchmarks.planning import planning
 from benchmarks.scaling import scaling
 from benchmarks.serving import Server, lined
 
@@ -306,6 +307,6 @@ WORKS: dict[str, Callable[[Bench], Json]] = {
     work.__name__: work
     for work in (
         start, small, journal, ceiling, whole, marginal, line, twenty, many, cuts, resume,
-        fatal, bwlimit, pacing, memory, scaling, ingest, crowd,
+        fatal, bwlimit, pacing, memory, scaling, planning, ingest, crowd,
     )
 }  # fmt: skip
