@@ -21,7 +21,7 @@ from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source, require_video
+from cfstream_upload.source import Sendable, require_video
 from cfstream_upload.video import VideoOptions, reserved_seconds
 from cfstream_upload.waiting import Goal, Vigil, wait_for_sent
 
@@ -136,7 +136,7 @@ class Sending:
     def _opened(self) -> tuple[Attempt, str]:
         if self.session.interruption.count:
             raise Interrupted("Interrupted", signum=self.session.interruption.signum)
-        with Source.open(self.path) as source:
+        with self.session.stores.open(self.path) as source:
             self._size, self._modified = source.identity.size, source.identity.mtime_ns
             container = source.probe()
             require_video(container)
@@ -180,7 +180,7 @@ class Sending:
         return row.stage is Stage.CREATED and not row.kept and self.session.key(row) == key
 
 
-def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:
+def prototype_of(session: Session, source: Sendable, wishes: Wishes) -> Attempt:
     """What any attempt to send ``source`` would look like: not yet one, for it has no marker."""
     settings = session.settings
     return Attempt(
@@ -227,7 +227,7 @@ def send(
         for warning in () if settings else given.warnings:
             tell(events.Notice(name, warning))
         with Session(given, policy or Policy(), ours, tell) as session:
-            return Sending(session, name, wishes).run()
+            return Sending(session, session.stores.admit(name), wishes).run()
 
     result = calling.carried_aside(work, on_event, interruption or Interruption())
     if result.error is not None:

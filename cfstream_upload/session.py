@@ -17,8 +17,10 @@ from cfstream_upload.ending import Policy
 from cfstream_upload.errors import Busy, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
+from cfstream_upload.locations import is_url
 from cfstream_upload.lock import Lock, hold, key_of
 from cfstream_upload.safetext import Redactor
+from cfstream_upload.stores import Stores
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.transfer import Room
@@ -34,7 +36,8 @@ class Session:
     """What every command works with; the journal is opened by the first that needs it.
 
     ``stall`` and ``connect_timeout`` are seconds, ``throttle`` limits all uploads together,
-    ``redactor`` learns the secrets that are used. Close it, or use it in a ``with``.
+    ``redactor`` learns the secrets that are used, ``stores`` open what is sent. Close it, or use
+    it in a ``with``.
     """
 
     settings: Settings
@@ -45,8 +48,15 @@ class Session:
     connect_timeout: float = 10.0
     throttle: Throttle | None = None
     redactor: Redactor = field(default_factory=Redactor)
+    stores: Stores = field(default_factory=Stores)
     looked_at: float | None = field(default=None, init=False)
     """When this run last looked for the account's watched markers."""
+
+    def __post_init__(self) -> None:
+        def said(file: str, words: str, tries: int, seconds: float) -> None:
+            self.tell(events.Retrying(file, words, tries, seconds))
+
+        self.stores.heed(self.interruption, self.policy.retries, said)
 
     @cached_property
     def wire(self) -> Wire:
@@ -105,7 +115,7 @@ class Session:
 
     def lock(self, key: str, descriptor: int | None = None) -> Lock:
         """Hold a file's lock. Raises `Busy`."""
-        return hold(self.locks, key, descriptor=descriptor)
+        return hold(self.locks, key, descriptor=None if descriptor == -1 else descriptor)
 
     @contextmanager
     def lock_of(self, attempt: Attempt) -> Iterator[None]:
@@ -163,6 +173,7 @@ class Session:
         for name in ("wire", "journal"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+        self.stores.close()
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +184,8 @@ class Session:
 
 def _opened_as(attempt: Attempt) -> int | None:
     """A descriptor of the file of ``attempt``, None where its path leads elsewhere by now."""
+    if is_url(attempt.path):
+        return None
     try:
         descriptor = os.open(attempt.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError):

@@ -38,7 +38,7 @@ from cfstream_upload.errors import CfuploadError
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
-from cfstream_upload.source import Source
+from cfstream_upload.source import Sendable
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.wire import Cancelled, Patience, Wire
@@ -79,7 +79,7 @@ class Carriage:
 
     room: Room
     attempt: Attempt
-    source: Source | None = None
+    source: Sendable | None = None
     metadata: Mapping[str, str | None] = field(default_factory=dict)
     creator: str | None = None
     file: str = ""

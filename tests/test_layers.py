@@ -30,13 +30,23 @@ PURE = {
     "safetext": set(),
     "units": {"errors"},
     "errors": set(),
+    "locations": {"errors"},
     "nearest": set(),
 }
 """These also import nothing that touches the world; see `WORLDLY`."""
 
 EFFECTS = {
     "source": {"attempt", "errors"},
-    "selection": {"errors"},
+    "selection": {"errors", "locations"},
+    "stored": {"errors", "locations"},
+    "fromweb": {"errors", "locations", "stored"},
+    "froms3": {"errors", "locations", "stored"},
+    "fromsftp": {"errors", "locations", "stored"},
+    "remote": {"attempt", "errors", "interruption", "locations", "pace", "source", "stored"},
+    "stores": {
+        "attempt", "errors", "fromsftp", "fromweb", "froms3", "interruption", "locations",
+        "remote", "safetext", "source", "stored",
+    },
     "throttle": set(),
     "patience": set(),
     "lean": set(),
@@ -70,8 +80,8 @@ CONDUCTORS = {
         "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
-        "attempt", "config", "ending", "errors", "events", "interruption", "journal", "lock",
-        "safetext", "stream", "throttle", "transfer", "wire",
+        "attempt", "config", "ending", "errors", "events", "interruption", "journal",
+        "locations", "lock", "safetext", "stores", "stream", "throttle", "transfer", "wire",
     },
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",
@@ -88,11 +98,14 @@ CONDUCTORS = {
         "attempt", "debts", "ending", "errors", "events", "existing", "pace", "session", "source",
         "transfer", "verdicts", "video", "waiting",
     },
-    "manifest": {"attempt", "errors", "lock", "ownership", "result", "safetext", "statedir"},
+    "manifest": {
+        "attempt", "errors", "locations", "lock", "ownership", "result", "safetext", "source",
+        "statedir",
+    },
     "rehearsal": {
         "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
     },
-    "batch": {"debts", "errors", "onefile", "result", "sending", "session"},
+    "batch": {"debts", "errors", "onefile", "result", "sending", "session", "stores"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
@@ -105,7 +118,7 @@ CONDUCTORS = {
     "removing": {"errors", "outcome", "session", "stream"},
     "doctor": {
         "apichecks", "attempt", "checks", "config", "enquiries", "errors", "journal", "lock",
-        "session", "source", "statedir", "sweeping", "video", "wire",
+        "safetext", "session", "source", "statedir", "stores", "sweeping", "video", "wire",
     },
     "rebuilding": {
         "attempt", "errors", "journal", "session", "statedir", "stream", "sweeping", "video",
@@ -153,7 +166,11 @@ TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
 ROOMS = {
     "tusclient": {"tus"},
-    "httpx": {"wire", "addresses"},
+    "httpx": {"wire", "addresses", "fromweb"},
+    "s3fs": {"froms3"},
+    "botocore": {"froms3"},
+    "aiohttp": {"froms3"},
+    "asyncssh": {"fromsftp"},
     "httpcore": {"wire", "sockets"},
     "sqlite3": {"journal"},
     "rich": {"console", "bar"},
@@ -161,7 +178,7 @@ ROOMS = {
     "tomli_w": {"profiles"},
     "platformdirs": {"config", "origins"},
     "pymediainfo": {"source"},
-    "xxhash": {"source"},
+    "xxhash": {"source", "remote"},
     "filelock": {"lock"},
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},

@@ -64,41 +64,46 @@ def send(
     """
     from cfstream_upload.interruption import Interruption, signals_as
     from cfstream_upload.sending import Wishes
+    from cfstream_upload.stores import Stores
     from cfstream_upload.units import parse_time
 
     options = fields.options()
     goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
     label = checked_label(failing.label)
-    selection = many.selection(files or [])
-    paths = selection.paths
-    if len(paths) > 1 and fields.name is not None:
-        raise UsageProblem("--name is for one file", f"Leave it out: there are {len(paths)} files.")
-    if selection.passed_over:
-        words = f"{selection.passed_over} other files in folders were passed over"
-        desk.console.say(f"{words} (--include says which are meant)")
-    interruption = Interruption()
-    report = Report(desk, len(paths))
-    for problem in selection.problems:
-        report.failed(problem)
-    with (
-        signals_as(interruption),
-        desk.session(
-            policy=policy,
-            interruption=interruption,
-            read_label=True,
-            stall=parse_time(line.stall_timeout),
-            connect_timeout=parse_time(line.connect_timeout),
-            throttle=throttle,
-        ) as session,
-    ):
-        label = label or session.settings.label
-        wishes = Wishes(options, label, failing.again, skip_existing, goal)
-        if many.dry_run:
-            _rehearse(session, paths, wishes, many, report)
-        else:
-            _send(session, paths, wishes, many, report)
-    return report.conclude()
+    with Stores(desk.redactor) as stores:
+        selection = many.selection(files or [], stores)
+        paths = selection.paths
+        if len(paths) > 1 and fields.name is not None:
+            raise UsageProblem(
+                "--name is for one file", f"Leave it out: there are {len(paths)} files."
+            )
+        if selection.passed_over:
+            words = f"{selection.passed_over} other files in folders were passed over"
+            desk.console.say(f"{words} (--include says which are meant)")
+        interruption = Interruption()
+        report = Report(desk, len(paths))
+        for problem in selection.problems:
+            report.failed(problem)
+        with (
+            signals_as(interruption),
+            desk.session(
+                policy=policy,
+                interruption=interruption,
+                read_label=True,
+                stall=parse_time(line.stall_timeout),
+                connect_timeout=parse_time(line.connect_timeout),
+                throttle=throttle,
+                stores=stores,
+            ) as session,
+        ):
+            label = label or session.settings.label
+            wishes = Wishes(options, label, failing.again, skip_existing, goal)
+            if many.dry_run:
+                _rehearse(session, paths, wishes, many, report)
+            else:
+                _send(session, paths, wishes, many, report)
+        return report.conclude()
 
 
 def _rehearse(
@@ -116,7 +121,7 @@ def _rehearse(
         if session.interruption.count:
             report.failed(Interrupted("Interrupted", signum=session.interruption.signum))
             return
-        done = known.done(path) if known else None
+        done = known.done(path, session.stores.glance) if known else None
         if done is not None:
             plan = f"already sent as {done.uid}, says the manifest"
             report.add(number, replace(done, outcome="skipped", plan=plan))
@@ -126,7 +131,8 @@ def _rehearse(
 
 def _send(session: Session, paths: list[str], wishes: Wishes, many: Many, report: Report) -> None:
     if len(paths) > 1:
-        report.desk.console.batch(len(paths), sum(map(_size, paths)))
+        sizes = (session.stores.listed_size(path) for path in paths)
+        report.desk.console.batch(len(paths), sum(size for size in sizes if size))
     if many.manifest is None:
         _send_all(session, paths, wishes, many, report, None)
         return
@@ -156,7 +162,8 @@ def _send_all(
     left: list[int] = []
     known: dict[int, Result] = {}
     for number, path in enumerate(paths):
-        done = None if manifest is None or wishes.again else manifest.done(path)
+        look = session.stores.glance
+        done = None if manifest is None or wishes.again else manifest.done(path, look)
         if done is not None and _knows_better(session, path, done):
             done = None
         if done is not None and wishes.wait.until == "stored":
@@ -190,21 +197,12 @@ def _send_all(
 
 def _knows_better(session: Session, path: str, done: Result) -> bool:
     """Whether the journal knows of another upload of the file than the manifest does."""
-    from cfstream_upload.attempt import Identity
+    from cfstream_upload.locations import is_url
 
-    try:
-        status = Path(path).stat()
-    except (OSError, ValueError):
+    here = session.stores.glance(path)
+    if here is None:
         return False
     settings = session.settings
-    here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
-    absolute = str(Path(path).absolute())
+    absolute = path if is_url(path) else str(Path(path).absolute())
     rows = session.journal.rows_of(settings.base, settings.account, here, absolute)
     return bool(rows) and all(row.uid != done.uid for row in rows)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except (OSError, ValueError):
-        return 0

@@ -13,6 +13,7 @@ from cfstream_upload.errors import UsageProblem
 if TYPE_CHECKING:
     from cfstream_upload.ending import Policy
     from cfstream_upload.selection import Selection
+    from cfstream_upload.stores import Stores
     from cfstream_upload.throttle import Throttle
     from cfstream_upload.video import VideoOptions
 
@@ -249,7 +250,7 @@ class Many:
         ),
     ] = False
 
-    def selection(self, names: list[str]) -> Selection:
+    def selection(self, names: list[str], stores: Stores) -> Selection:
         """The files that are meant. Raises `UsageProblem` and `FileProblem`."""
         from cfstream_upload.selection import Rules, names_in, read_list, select
 
@@ -262,7 +263,7 @@ class Many:
             if not listed and not names:
                 raise UsageProblem(f"The list {self.files_from} is empty", "Nothing was sent.")
         rules = Rules(self.recursive, tuple(self.include or ()), tuple(self.exclude or ()))
-        return select(names, listed, rules)
+        return select(names, listed, rules, stores)
 
 
 def _stdin() -> bytes:

@@ -1,0 +1,317 @@
+"""A file beyond this machine: pinned to what it was when opened, read ahead, never copied to disk.
+
+It has the face of `source.Source`. What differs is below it: one event loop in a thread of its own
+reads pieces ahead while earlier ones are sent, and who waits for a piece looks every moment whether
+to give up. A line that fails is tried again; what the service says for good is a `FileProblem`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from functools import partial
+from typing import Any, ClassVar, Self, TypeVar
+
+import xxhash
+
+from cfstream_upload import pace
+from cfstream_upload.attempt import Identity
+from cfstream_upload.errors import CfuploadError, Interrupted, TroubleOutlasted
+from cfstream_upload.interruption import Interruption
+from cfstream_upload.locations import Location
+from cfstream_upload.source import (
+    BLOCK_BYTES,
+    SAMPLE_BYTES,
+    Container,
+    container_of,
+    digest_of_all,
+    refuse_size,
+    sample_offsets,
+)
+from cfstream_upload.stored import Facts, Hiccup, Store, changed
+
+PIECE = 4 * 1024 * 1024
+"""Bytes that one request asks for."""
+
+AHEAD = 4
+"""Pieces of a file that are held or under way at a time: what bounds its memory."""
+
+_LOOK = 256 * 1024
+_LOOKS = 16
+_SLICE = 0.1
+_CLOSING = 5.0
+_TRIES_IN_PATCH = 1  # the upload's own tries, which ask Stream again, go on from there
+
+T = TypeVar("T")
+GivenUp = Callable[[], bool]
+Said = Callable[[str, str, int, float], None]
+"""Hears of a try that failed: which file, why, how many so far, seconds until the next."""
+
+
+class Reader:
+    """The event loop and the waiting for it. ``tries`` bound how often a line that fails is tried.
+
+    Threads may share it. Close it: its thread ends then, and every connection.
+    """
+
+    def __init__(self, interruption: Interruption, tries: int, said: Said) -> None:
+        self.interruption, self.tries, self.said = interruption, tries, said
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="reading", daemon=True)
+        self._thread.start()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin ``work`` in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, future: Future[T], given_up: GivenUp | None = None) -> T:
+        """Its result. Raises what it raised, and `Interrupted` once it is given up."""
+        while not wait([future], _SLICE).done:
+            if self._is_given_up(given_up):
+                future.cancel()
+                raise self._interrupted()
+        return future.result()
+
+    def persist(
+        self,
+        ask: Callable[[], Future[T]],
+        where: Location,
+        given_up: GivenUp | None = None,
+        tries: int | None = None,
+    ) -> T:
+        """What ``ask`` is told, asked again after a hiccup.
+
+        Raises `TroubleOutlasted` once the tries are spent, and what `wait` raises.
+        """
+        spent, most = 0, self.tries if tries is None else tries
+        while True:
+            try:
+                return self.wait(ask(), given_up)
+            except Hiccup as trouble:
+                words = str(trouble)
+            spent += 1
+            if spent > most:
+                raise TroubleOutlasted(f"the source could not be read ({words}): {where.text}")
+            seconds = pace.wait(spent, None, random.random())
+            self.said(where.text, f"the source: {words}", spent, seconds)
+            self._pause(seconds, given_up)
+
+    def _pause(self, seconds: float, given_up: GivenUp | None) -> None:
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            if self._is_given_up(given_up):
+                raise self._interrupted()
+            time.sleep(min(_SLICE, left))
+
+    def _is_given_up(self, given_up: GivenUp | None) -> bool:
+        return given_up() if given_up is not None else self.interruption.count > 0
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted("Interrupted", signum=self.interruption.signum or 2)
+
+    def close(self, stores: list[Store]) -> None:
+        """End what is under way, close ``stores``, and end the thread."""
+        with suppress(TimeoutError, CfuploadError):
+            self.start(self._ended(stores)).result(_CLOSING)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _ended(self, stores: list[Store]) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*(store.close() for store in stores), return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+
+
+class RemoteSource:
+    """One file of a service, pinned; a context manager that lets go of it.
+
+    ``path`` is its URL without query. Device and inode of its ``identity`` are halves of a digest
+    of that URL, ``mtime_ns`` is 0 where the service tells no time, and ``samples`` is a digest of
+    all that the service told; where that is no strong ETag and no version, of sixteen samples of
+    the bytes besides, as of a local file.
+    """
+
+    anywhere: ClassVar[bool] = True
+
+    def __init__(self, reader: Reader, store: Store, where: Location) -> None:
+        """Ask what is there; raises `FileProblem`, `TroubleOutlasted`, `Interrupted`."""
+        self.path, self.name = where.text, where.name
+        self._reader, self._store, self._where = reader, store, where
+        self._pieces: dict[int, Future[bytes]] = {}
+        self._looks: OrderedDict[int, bytes] = OrderedDict()
+        self._closed = False
+        try:
+            self._facts = self._asked(None)
+            refuse_size(self._facts.size, self.path)
+            self.size = self._facts.size
+            device, inode = where.numbers
+            modified = self._facts.modified_ns
+            self.identity = Identity(device, inode, self.size, modified, self._samples())
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the source itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading ahead and let go of it; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for future in self._pieces.values():
+            future.cancel()
+        self._pieces.clear()
+        self._looks.clear()
+        wait([self._reader.start(self._store.release(self._where))], 1.0)
+
+    def fileno(self) -> int:
+        """Return -1: there is no descriptor, and nothing to lock."""
+        return -1
+
+    def check(self) -> None:
+        """Ask the service again; raise FileChanged unless it tells the same as when opened.
+
+        Of a pinned version that means: it is still there. Raises `TroubleOutlasted` too.
+        """
+        self._check(None, None)
+
+    def blocks(
+        self,
+        start: int,
+        length: int,
+        *,
+        block: int = BLOCK_BYTES,
+        before_last: Callable[[], None] | None = None,
+        given_up: GivenUp | None = None,
+    ) -> Iterator[bytes]:
+        """Yield the bytes ``start`` to ``start + length`` in pieces of at most ``block`` bytes.
+
+        As of `Source.blocks`, the file is checked before the last piece leaves; each read before
+        was refused by the service, or its answer here, if it was of other bytes. ``given_up`` is
+        asked while waiting: then Interrupted is raised. Raises TroubleOutlasted when the line to
+        the service fails for longer; with ``given_up``, that is after a second try.
+        """
+        if not 0 <= start <= start + length <= self.size:
+            raise ValueError(f"bytes {start} + {length} are outside a file of {self.size} bytes")
+        tries = None if given_up is None else _TRIES_IN_PATCH
+        end = start + length
+        for offset in range(start, end, block):
+            data = self._read(offset, min(block, end - offset), given_up, tries)
+            if offset + block >= end:
+                self._check(given_up, tries)
+                if before_last is not None:
+                    before_last()
+            yield data
+
+    def probe(self) -> Container:
+        """Ask MediaInfo what the file holds, over a few ranged reads at its ends."""
+        container = container_of(self.path, self.size, self._look)
+        self._looks.clear()
+        return container
+
+    def full_digest(self, cancelled: Callable[[], bool]) -> str:
+        """As of `Source.full_digest`: every byte is read, and nothing of it is kept."""
+        return digest_of_all(self, cancelled)
+
+    # --- what the service tells ------------------------------------------------------------------
+
+    def _asked(
+        self, pinned: Facts | None, given_up: GivenUp | None = None, tries: int | None = None
+    ) -> Facts:
+        return self._reader.persist(
+            lambda: self._reader.start(self._store.facts(self._where, pinned)),
+            self._where,
+            given_up,
+            tries,
+        )
+
+    def _check(self, given_up: GivenUp | None, tries: int | None) -> None:
+        if self._asked(self._facts, given_up, tries) != self._facts:
+            raise changed(self._where)
+        # Of a service that tells nothing, only the bytes themselves can tell.
+        tells = self._facts.etag or self._facts.version or self._facts.modified_ns
+        if not tells and self._samples() != self.identity.samples:
+            raise changed(self._where)
+
+    def _samples(self) -> str:
+        facts = self._facts
+        told = f"{facts.etag}\0{facts.version}\0{facts.modified_ns}\0{facts.size}"
+        digest = xxhash.xxh3_128(told.encode("utf-8", "replace"))
+        if facts.firm:
+            return digest.hexdigest()
+        places = [
+            (offset, min(offset + SAMPLE_BYTES, facts.size))
+            for offset in sample_offsets(facts.size)
+        ]
+        under_way = [self._ranged(start, stop) for start, stop in places]
+        for number, (start, stop) in enumerate(places):
+
+            def sample(number: int = number, start: int = start, stop: int = stop) -> Future[bytes]:
+                if _has_failed(under_way[number]):
+                    under_way[number] = self._ranged(start, stop)
+                return under_way[number]
+
+            digest.update(self._reader.persist(sample, self._where))
+        return digest.hexdigest()
+
+    # --- bytes -----------------------------------------------------------------------------------
+
+    def _ranged(self, start: int, stop: int) -> Future[bytes]:
+        return self._reader.start(self._store.read(self._where, start, stop, self._facts))
+
+    def _look(self, offset: int, count: int) -> bytes:
+        """Bytes for a probe, which comes back to the same few places."""
+        found = b""
+        while len(found) < count:
+            number, inner = divmod(offset + len(found), _LOOK)
+            if number not in self._looks:
+                start, stop = number * _LOOK, min((number + 1) * _LOOK, self.size)
+                self._looks[number] = self._reader.persist(
+                    partial(self._ranged, start, stop), self._where
+                )
+                if len(self._looks) > _LOOKS:
+                    self._looks.popitem(last=False)
+            self._looks.move_to_end(number)
+            found += self._looks[number][inner : inner + count - len(found)]
+        return found
+
+    def _read(self, offset: int, count: int, given_up: GivenUp | None, tries: int | None) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            number, inner = divmod(offset, PIECE)
+            piece = self._reader.persist(partial(self._piece, number), self._where, given_up, tries)
+            parts.append(piece[inner : inner + count])
+            offset, count = offset + len(parts[-1]), count - len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _piece(self, number: int) -> Future[bytes]:
+        """Piece ``number``, with those after it under way; what is behind it is dropped."""
+        last = min(number + AHEAD, -(-self.size // PIECE))
+        for other in [one for one in self._pieces if not number <= one < last]:
+            self._pieces.pop(other).cancel()
+        for wanted in range(number, last):
+            before = self._pieces.get(wanted)
+            if before is None or _has_failed(before):
+                start = wanted * PIECE
+                self._pieces[wanted] = self._ranged(start, min(start + PIECE, self.size))
+        return self._pieces[number]
+
+
+def _has_failed(future: Future[bytes]) -> bool:
+    return future.done() and (future.cancelled() or future.exception() is not None)
