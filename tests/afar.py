@@ -172,6 +172,11 @@ class S3:
         self.client.delete_object(Bucket=bucket, Key=key)
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def s3() -> Iterator[S3]:
     """Moto as a process, on a free port."""
@@ -194,7 +199,7 @@ def s3() -> Iterator[S3]:
     )
     try:
         ends = time.monotonic() + 40
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        while not _listens(port):
             assert process.poll() is None, "moto did not start"
             assert time.monotonic() < ends, "moto does not listen"
             time.sleep(0.05)

@@ -16,6 +16,7 @@ from mp4 import padded_mp4, sample
 from cfstream_upload import events
 from cfstream_upload.errors import FileProblem, UsageProblem
 from cfstream_upload.interruption import Interruption
+from cfstream_upload.remote import AHEAD, PIECE
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.sending import Sending, Wishes
@@ -80,10 +81,8 @@ def test_the_identity_of_a_url_is_the_same_for_everybody_and_changes_with_its_by
         site.put("/same.mp4", Page(_video(tmp_path, MIB, seed=1), etag))
         with Stores() as stores, stores.open(url) as source:
             assert source.identity.samples != seen[0].samples
-            assert (source.identity.device, source.identity.inode) == (
-                seen[0].device,
-                seen[0].inode,
-            )
+            now = source.identity
+            assert (now.device, now.inode) == (seen[0].device, seen[0].inode)
 
 
 def test_what_it_reads_is_what_a_local_file_gives(site: Web, tmp_path: Path) -> None:
@@ -91,10 +90,9 @@ def test_what_it_reads_is_what_a_local_file_gives(site: Web, tmp_path: Path) -> 
     url = site.put("/face.mp4", Page(data))
     with Source.open(tmp_path / "0.mp4") as local, Stores() as stores, stores.open(url) as far:
         assert far.full_digest(lambda: False) == local.full_digest(lambda: False)
-        assert (
-            b"".join(far.blocks(5 * MIB - 3, 3 * MIB, block=65_536))
-            == data[5 * MIB - 3 : 8 * MIB - 3]
-        )
+        start = 5 * MIB - 3
+        part = b"".join(far.blocks(start, 3 * MIB, block=65_536))
+        assert part == data[start : start + 3 * MIB]
         there, here = far.probe(), local.probe()
         assert (there.format, there.duration, there.video_tracks) == (
             here.format, here.duration, here.video_tracks,
@@ -256,6 +254,25 @@ def test_a_signal_ends_the_wait_for_a_silent_source_at_once(scene: Stage, site: 
     assert (sent.exit_code, sent.cleanup) == (130, "confirmed")
     assert took < 1.5
     assert scene.model.videos() == []
+
+
+def test_reading_goes_on_while_bytes_are_sent_and_holds_no_more_than_a_few_pieces(
+    site: Web, tmp_path: Path
+) -> None:
+    page = Page(_video(tmp_path, 40 * MIB))
+    url = site.put("/ahead.mp4", page)
+    with Stores() as stores, stores.open(url) as source:
+        page.asked.clear()
+        blocks = source.blocks(0, source.size, block=MIB)
+        for _ in range(5):
+            next(blocks)
+            ends = time.monotonic() + 5
+            # Nobody asks for more: whoever sends is busy with the block that was given.
+            while len(page.asked) < AHEAD and time.monotonic() < ends:
+                time.sleep(0.01)
+        assert len(page.asked) == AHEAD + 1
+        starts = [int(one["range"].partition("=")[2].partition("-")[0]) for one in page.asked]
+        assert sorted(starts) == [number * PIECE for number in range(AHEAD + 1)]
 
 
 def test_no_thread_is_left_of_a_source_that_is_closed(site: Web) -> None:
