@@ -100,6 +100,7 @@ class Doctor:
 
     def _file_check(self, path: str) -> Check:
         try:
+            path = self._stores.admit(path)
             with self._stores.open(path) as source:
                 container = source.probe()
                 require_video(container)

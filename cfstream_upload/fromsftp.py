@@ -53,7 +53,7 @@ class Host:
                 data = await file.read(stop - start, start)
         except (asyncssh.Error, OSError) as error:
             raise self._meaning(error, where) from None
-        return whole(bytes(data), start, stop)
+        return whole(data if isinstance(data, bytes) else b"", start, stop)
 
     async def below(self, folder: Location, *, deep: bool) -> AsyncIterator[tuple[str, Facts]]:
         """What a folder holds."""

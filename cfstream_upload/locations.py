@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from cfstream_upload.errors import FileProblem, UsageProblem
 
@@ -107,6 +106,9 @@ def path_of(name: str) -> str:
     host, slash, path = found[2].partition("/")
     if host not in ("", "localhost") or not slash or not path:
         raise UsageProblem("This file:// URL names no file of this machine", "Like: file:///a.mp4")
+    # Imported here: it brings a whole HTTP client.
+    from urllib.request import url2pathname
+
     return url2pathname("/" + path)
 
 

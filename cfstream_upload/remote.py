@@ -189,7 +189,10 @@ class RemoteSource:
 
         Of a pinned version that means: it is still there. Raises `TroubleOutlasted` too.
         """
-        self._check(None, None)
+        interruption = self._reader.interruption
+        heard = interruption.count
+        # What was heard before was decided on: an upload may have to go on to its end.
+        self._check(lambda: interruption.count > heard, _TRIES_IN_PATCH)
 
     def blocks(
         self,

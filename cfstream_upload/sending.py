@@ -22,6 +22,7 @@ from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.session import Session
 from cfstream_upload.source import Sendable, require_video
+from cfstream_upload.stores import Stores
 from cfstream_upload.video import VideoOptions, reserved_seconds
 from cfstream_upload.waiting import Goal, Vigil, wait_for_sent
 
@@ -206,6 +207,7 @@ def send(
 ) -> Result:
     """Upload one file as exactly one video and wait until Stream has it, or is as far as ``wait``.
 
+    ``path`` may be a URL: ``s3://``, ``https://``, ``http://`` or ``sftp://``.
     ``settings`` come from `cfstream_upload.settings`; left out, from the environment and the config
     file, as the command's do. ``on_event`` hears what happens, in the calling thread.
     ``interruption.stop()`` from any thread rolls the upload back. Threads may send different files
@@ -221,13 +223,15 @@ def send(
         hint = "Up to 64 letters, digits and _ . : / @ + - , no dot or slash first."
         raise UsageProblem(f"The label {label!r} cannot stand in a marker", hint)
     chosen = (options or VideoOptions()).checked()
+    stores = Stores()
+    shown = stores.admit(name)
     wishes = Wishes(chosen, label, again, skip_existing, wait or Goal())
 
     def work(ours: Interruption, tell: events.Listener) -> Result:
         for warning in () if settings else given.warnings:
-            tell(events.Notice(name, warning))
-        with Session(given, policy or Policy(), ours, tell) as session:
-            return Sending(session, session.stores.admit(name), wishes).run()
+            tell(events.Notice(shown, warning))
+        with Session(given, policy or Policy(), ours, tell, stores=stores) as session:
+            return Sending(session, shown, wishes).run()
 
     result = calling.carried_aside(work, on_event, interruption or Interruption())
     if result.error is not None:

@@ -109,7 +109,7 @@ CONDUCTORS = {
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
-        "result", "session", "source", "video", "waiting",
+        "result", "session", "source", "stores", "video", "waiting",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from afar import Page, Web, web
 from inprocess import MIB, Stage, Waiting, stage
 from mp4 import padded_mp4, sample
+from served import Ended, Served
 
 from cfstream_upload import events
 from cfstream_upload.errors import FileProblem, UsageProblem
@@ -273,6 +274,69 @@ def test_reading_goes_on_while_bytes_are_sent_and_holds_no_more_than_a_few_piece
         assert len(page.asked) == AHEAD + 1
         starts = [int(one["range"].partition("=")[2].partition("-")[0]) for one in page.asked]
         assert sorted(starts) == [number * PIECE for number in range(AHEAD + 1)]
+
+
+def test_no_output_file_or_record_of_the_command_holds_a_query(
+    stream: Served, ran: Callable[..., Ended], site: Web, tmp_path: Path
+) -> None:
+    data = _video(stream.folder, MIB)
+    url = site.put("/told.mp4", Page(data))
+    key = "X-Signature=very-secret-signature-of-a-url"
+    (tmp_path / "list").write_text(f"{url}?{key}\n")
+    told = ""
+    for arguments in (
+        ("doctor", f"{url}?{key}"),
+        ("send", "--dry-run", f"{url}?{key}"),
+        ("send", "-vvv", "--json", "--manifest", "m.csv", "--files-from", "list"),
+        ("send", "--ndjson", "--skip-existing", f"{url}?{key}"),
+        ("status", "--json"),
+        (f"{url}?{key}",),
+        ("send", f"{site.base}/none.mp4?{key}"),
+    ):
+        ended = ran(*arguments)
+        told += ended.out + ended.err
+    (tmp_path / "list").unlink()
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert "signature-of-a-url" not in told
+    assert b"signature-of-a-url" not in kept
+    assert f"{url}," in (tmp_path / "m.csv").read_text()
+    assert len(stream.videos()) == 1
+
+
+def test_names_that_are_no_source_end_the_command_before_anything_is_asked(
+    stream: Served, ran: Callable[..., Ended]
+) -> None:
+    for name, code, words in (
+        ("ftp://host/a.mp4", 2, "Known are s3://, https://, http://, sftp://, file://"),
+        ("https://me:guess@host/a.mp4", 2, "must not hold credentials"),
+        ("https://host.invalid/folder/", 4, "folders of the web cannot be listed"),
+        ("file:///no/such/file.mp4", 4, "/no/such/file.mp4"),
+    ):
+        ended = ran("send", name)
+        assert ended.code == code
+        assert words in ended.err
+        assert "guess" not in ended.err
+    assert stream.ledger.asked == []
+
+
+def test_a_source_that_pauses_for_longer_than_the_line_may_costs_a_try_and_no_byte(
+    stream: Served, ran: Callable[..., Ended], site: Web, tmp_path: Path
+) -> None:
+    data = _video(tmp_path, 11 * MIB)
+
+    def pause(page: Page, number: int) -> None:
+        if stream.videos() and not paused.is_set():
+            paused.set()
+            time.sleep(2.5)
+
+    paused = threading.Event()
+    url = site.put("/pauses.mp4", Page(data, before=pause))
+    ended = ran("send", "--stall-timeout", "1s", "--json", url)
+    assert ended.code == 0
+    assert paused.is_set()
+    assert [stream.model.sha256(video["uid"]) for video in stream.videos()] == [
+        hashlib.sha256(data).hexdigest()
+    ]
 
 
 def test_no_thread_is_left_of_a_source_that_is_closed(site: Web) -> None:

@@ -47,12 +47,13 @@ def send(
     files: Annotated[
         # Text, and as it was typed: an empty name is no name for the folder here.
         list[str] | None,
-        typer.Argument(metavar="FILE|DIR|GLOB...", readable=False, help="Videos to upload."),
+        typer.Argument(metavar="FILE|DIR|GLOB|URL...", readable=False, help="Videos to upload."),
     ] = None,
 ) -> int:
     """Upload files, each as exactly one video.
 
-    What was interrupted is resumed; a file that was sent already prints its UID.
+    What was interrupted is resumed; a file that was sent already prints its UID. Read from s3://,
+    https://, http:// and sftp:// URLs too, without a copy here.
 
     Examples:
 
@@ -61,6 +62,8 @@ def send(
         cfupload send --json --name "Launch" --meta team=red launch.mov
 
         cfupload send -r -j 4 --manifest sent.csv recordings
+
+        cfupload send s3://bucket/talks/big.mp4 https://example.org/b.mp4
     """
     from cfstream_upload.interruption import Interruption, signals_as
     from cfstream_upload.sending import Wishes
