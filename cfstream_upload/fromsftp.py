@@ -50,7 +50,7 @@ class Host:
         try:
             file = await self._opened(where, pinned)
             async with asyncio.timeout(READ_TIMEOUT):
-                data = await file.read(stop - start, start)
+                data: object = await file.read(stop - start, start)
         except (asyncssh.Error, OSError) as error:
             raise self._meaning(error, where) from None
         return whole(data if isinstance(data, bytes) else b"", start, stop)

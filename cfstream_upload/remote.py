@@ -42,6 +42,7 @@ PIECE = 4 * 1024 * 1024
 AHEAD = 4
 """Pieces of a file that are held or under way at a time: what bounds its memory."""
 
+_AT_ONCE = 2  # more would share the line, and the piece that is waited for would come later
 _LOOK = 256 * 1024
 _LOOKS = 16
 _SLICE = 0.1
@@ -149,6 +150,7 @@ class RemoteSource:
         self._reader, self._store, self._where = reader, store, where
         self._pieces: dict[int, Future[bytes]] = {}
         self._looks: OrderedDict[int, bytes] = OrderedDict()
+        self._turn, self._first = threading.Lock(), 0
         self._closed = False
         try:
             self._facts = self._asked(None)
@@ -173,10 +175,11 @@ class RemoteSource:
         """Stop reading ahead and let go of it; a second call does nothing."""
         if self._closed:
             return
-        self._closed = True
-        for future in self._pieces.values():
+        with self._turn:
+            self._closed = True
+            pieces, self._pieces = list(self._pieces.values()), {}
+        for future in pieces:
             future.cancel()
-        self._pieces.clear()
         self._looks.clear()
         wait([self._reader.start(self._store.release(self._where))], 1.0)
 
@@ -304,16 +307,40 @@ class RemoteSource:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _piece(self, number: int) -> Future[bytes]:
-        """Piece ``number``, with those after it under way; what is behind it is dropped."""
-        last = min(number + AHEAD, -(-self.size // PIECE))
-        for other in [one for one in self._pieces if not number <= one < last]:
-            self._pieces.pop(other).cancel()
-        for wanted in range(number, last):
-            before = self._pieces.get(wanted)
-            if before is None or _has_failed(before):
-                start = wanted * PIECE
-                self._pieces[wanted] = self._ranged(start, min(start + PIECE, self.size))
+        """Piece ``number``, with those after it to come; what is behind it is dropped."""
+        with self._turn:
+            self._first = number
+            there, begun = self._pieces.get(number), False
+            gone = [one for one in self._pieces if not number <= one < number + AHEAD]
+            dropped = [self._pieces.pop(one) for one in gone]
+            if there is None or _has_failed(there):
+                there, begun = self._begun(number), True
+        # Outside the lock: of what is done, these call back at once.
+        for future in dropped:
+            future.cancel()
+        if begun:
+            there.add_done_callback(self._advance)
+        self._advance(there)
+        return there
+
+    def _begun(self, number: int) -> Future[bytes]:
+        start = number * PIECE
+        self._pieces[number] = self._ranged(start, min(start + PIECE, self.size))
         return self._pieces[number]
+
+    def _advance(self, _: Future[bytes]) -> None:
+        """Begin what comes next, whenever a piece came: whoever sends is busy with another."""
+        begun: list[Future[bytes]] = []
+        with self._turn:
+            last = min(self._first + AHEAD, -(-self.size // PIECE))
+            for number in range(self._first, last):
+                under_way = sum(not future.done() for future in self._pieces.values())
+                if self._closed or under_way >= _AT_ONCE:
+                    break
+                if number not in self._pieces:
+                    begun.append(self._begun(number))
+        for future in begun:
+            future.add_done_callback(self._advance)
 
 
 def _has_failed(future: Future[bytes]) -> bool:
