@@ -20,13 +20,14 @@ from cfstream_upload.apichecks import Heard, Sweepable
 from cfstream_upload.attempt import Attempt, Stage
 from cfstream_upload.checks import Check, FileSeen, JournalSeen, skipped
 from cfstream_upload.config import Examined
+from cfstream_upload.container import require_video
 from cfstream_upload.enquiries import MOST_PENDING, Enquiry
 from cfstream_upload.errors import Busy, CfuploadError, JournalProblem
 from cfstream_upload.journal import Journal
 from cfstream_upload.lock import hold, key_of
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.session import Session
-from cfstream_upload.source import Sendable, require_video
+from cfstream_upload.source import Sendable
 from cfstream_upload.statedir import check_folder, existing_above, file_system, remembered_host
 from cfstream_upload.stores import Stores
 from cfstream_upload.sweeping import Choice, plan_rows

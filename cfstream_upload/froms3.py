@@ -150,6 +150,7 @@ def _unanswered(error: Exception, where: Location) -> Exception:
         return Hiccup("the service was not reached")
     if "Credential" in kind or kind in ("ProfileNotFound", "TokenRetrievalError"):
         return FileProblem(f"no credentials for s3 ({kind}): {where.text}", _KEYS)
-    if isinstance(error, BotoCoreError):
+    # A malformed endpoint is a ValueError of botocore.
+    if isinstance(error, BotoCoreError | ValueError):
         return FileProblem(f"s3 cannot be asked ({kind}): {where.text}", "Check name and settings.")
     return error

@@ -75,10 +75,10 @@ class Web:
     async def _ranged(
         self, where: Location, start: int, stop: int, condition: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, bytes]:
-        url = httpx.URL(where.url)
         headers = {**condition, "range": f"bytes={start}-{stop - 1}"}
         trouble = ""
         try:
+            url = httpx.URL(where.url)
             for _ in range(_MOST_REDIRECTS + 1):
                 async with self._client.stream("GET", url, headers=headers) as answer:
                     if answer.next_request is None:

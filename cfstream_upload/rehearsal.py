@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 
 from cfstream_upload.attempt import Attempt, Stage
+from cfstream_upload.container import require_video
 from cfstream_upload.errors import Busy, CfuploadError, UsageProblem
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.sending import prototype_of
 from cfstream_upload.session import Session
-from cfstream_upload.source import require_video
 from cfstream_upload.units import human_size, human_time
 from cfstream_upload.video import differing, reserved_seconds
 

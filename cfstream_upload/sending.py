@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from cfstream_upload import calling, events
 from cfstream_upload.attempt import Attempt, Stage, Verdict, is_label
 from cfstream_upload.config import Settings
+from cfstream_upload.container import require_video
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains, UsageProblem
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.session import Session
-from cfstream_upload.source import Sendable, require_video
+from cfstream_upload.source import Sendable
 from cfstream_upload.stores import Stores
 from cfstream_upload.video import VideoOptions, reserved_seconds
 from cfstream_upload.waiting import Goal, Vigil, wait_for_sent

@@ -11,13 +11,13 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 import xxhash
 
 from cfstream_upload.attempt import Identity
-from cfstream_upload.errors import ExtraMissing, FileChanged, FileProblem, Interrupted, shortage
+from cfstream_upload.container import Container, container_of
+from cfstream_upload.errors import FileChanged, FileProblem, Interrupted
 
 MAX_BYTES = 30_000_000_000
 """Stream's largest video, in bytes (Cloudflare's docs: "Videos … up to 30 GB")."""
@@ -26,19 +26,6 @@ BLOCK_BYTES = 256 * 1024
 SAMPLE_BYTES = 64 * 1024
 _SAMPLES = 16
 _DIGEST_BLOCK_BYTES = 1024 * 1024
-_PROBE_BLOCK_BYTES = 64 * 1024
-_PROBE_TEMPLATE = "General;%Format%|%Duration%|%VideoCount%|%IsTruncated%"
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What MediaInfo saw: ``format`` is "" for no container, ``duration`` in seconds."""
-
-    format: str
-    duration: float | None
-    video_tracks: int
-    truncated: bool
-    path: str = "the file"
 
 
 class Sendable(Protocol):
@@ -238,59 +225,6 @@ class Source:
             return os.read(self._descriptor, count)
 
 
-class _Reader:
-    """What pymediainfo needs of a file object, with a position of its own."""
-
-    mode = "rb"
-
-    def __init__(self, size: int, read: Callable[[int, int], bytes]) -> None:
-        self._size, self._read = size, read
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + (self._size if whence == os.SEEK_END else 0)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int) -> bytes:
-        count = max(0, min(count, self._size - self._position))
-        data = self._read(self._position, count) if count else b""
-        self._position += count
-        return data
-
-
-def container_of(path: str, size: int, read: Callable[[int, int], bytes]) -> Container:
-    """What MediaInfo says of ``size`` bytes, of which ``read(offset, count)`` gives any."""
-    # Imported here: it costs a tenth of a second, and most commands open no file.
-    import pymediainfo
-
-    try:
-        # A template instead of XML: a title may hold characters that XML cannot.
-        # Speed 0 reads the ends only: at the default a long MPEG-TS takes seconds.
-        answer: str = pymediainfo.MediaInfo.parse(
-            _Reader(size, read),
-            output=_PROBE_TEMPLATE,
-            parse_speed=0,
-            buffer_size=_PROBE_BLOCK_BYTES,
-        )
-    except OSError as problem:
-        short = shortage(problem)
-        raise ExtraMissing(
-            f"the MediaInfo library cannot be loaded: {problem}",
-            short[1] if short else "Install your system's libmediainfo package.",
-        ) from problem
-    form, duration, video_tracks, truncated = answer.strip().rsplit("|", 3)
-    return Container(
-        format=form,
-        duration=_seconds(duration),
-        video_tracks=int(video_tracks or 0),
-        truncated=truncated == "Yes",
-        path=path,
-    )
-
-
 def digest_of_all(source: Sendable, cancelled: Callable[[], bool]) -> str:
     """As `Source.full_digest`."""
     digest = xxhash.xxh3_128()
@@ -315,29 +249,6 @@ def glance(path: str) -> Identity | None:
     except (OSError, ValueError):
         return None
     return Identity(*_stamp(status), samples="")
-
-
-def require_video(container: Container) -> None:
-    """Raise FileProblem unless ``container`` is a whole video container with a video track.
-
-    MediaInfo sets ``IsTruncated`` on the general track where a box or element is said to reach
-    beyond the end. An MP4 cut right before its index shows only as one without video tracks.
-    """
-    path = container.path
-    if not container.format:
-        raise FileProblem(
-            f"not a video: {path}", "Send a video file, such as MP4, MOV, MKV, WebM or MPEG-TS."
-        )
-    if container.truncated:
-        raise FileProblem(
-            f"the video is cut off, its end is missing: {path}",
-            "Copy or export it again, then run the same command.",
-        )
-    if container.video_tracks < 1:
-        raise FileProblem(
-            f"no video track in this {container.format} file: {path}",
-            "If it should have one, the file is damaged: copy or export it again.",
-        )
 
 
 def _refuse_unsendable(status: os.stat_result, path: str) -> None:
@@ -395,10 +306,3 @@ def _absolute(name: str) -> str:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _seconds(milliseconds: str) -> float | None:
-    try:
-        return float(milliseconds) / 1000
-    except ValueError:
-        return None

@@ -20,7 +20,7 @@ from cfstream_upload.safetext import Redactor
 from cfstream_upload.source import Sendable, Source, glance
 
 if TYPE_CHECKING:
-    from cfstream_upload.remote import Reader, Said
+    from cfstream_upload.reading import Reader, Said
     from cfstream_upload.stored import Facts, Store
 
 EXTRAS = {"s3": "s3", "sftp": "sftp"}
@@ -162,7 +162,7 @@ class Stores:
             if key not in self._stores:
                 self._stores[key] = _made(where)
             if self._reader is None:
-                from cfstream_upload.remote import Reader
+                from cfstream_upload.reading import Reader
 
                 self._reader = Reader(self._interruption, self._tries, self._said)
             return self._reader, self._stores[key]

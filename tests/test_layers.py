@@ -36,16 +36,18 @@ PURE = {
 """These also import nothing that touches the world; see `WORLDLY`."""
 
 EFFECTS = {
-    "source": {"attempt", "errors"},
+    "container": {"errors"},
+    "source": {"attempt", "container", "errors"},
     "selection": {"errors", "locations"},
     "stored": {"errors", "locations"},
     "fromweb": {"errors", "locations", "stored"},
     "froms3": {"errors", "locations", "stored"},
     "fromsftp": {"errors", "locations", "stored"},
-    "remote": {"attempt", "errors", "interruption", "locations", "pace", "source", "stored"},
+    "reading": {"errors", "interruption", "locations", "pace", "stored"},
+    "remote": {"attempt", "container", "errors", "locations", "reading", "source", "stored"},
     "stores": {
         "attempt", "errors", "fromsftp", "fromweb", "froms3", "interruption", "locations",
-        "remote", "safetext", "source", "stored",
+        "reading", "remote", "safetext", "source", "stored",
     },
     "throttle": set(),
     "patience": set(),
@@ -103,13 +105,14 @@ CONDUCTORS = {
         "statedir",
     },
     "rehearsal": {
-        "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
+        "attempt", "container", "errors", "onefile", "result", "sending", "session", "units",
+        "video",
     },
     "batch": {"debts", "errors", "onefile", "result", "sending", "session", "stores"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
-        "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
-        "result", "session", "source", "stores", "video", "waiting",
+        "attempt", "calling", "config", "container", "ending", "errors", "events", "interruption",
+        "onefile", "result", "session", "source", "stores", "video", "waiting",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",
@@ -117,7 +120,8 @@ CONDUCTORS = {
     },
     "removing": {"errors", "outcome", "session", "stream"},
     "doctor": {
-        "apichecks", "attempt", "checks", "config", "enquiries", "errors", "journal", "lock",
+        "apichecks", "attempt", "checks", "config", "container", "enquiries", "errors",
+        "journal", "lock",
         "safetext", "session", "source", "statedir", "stores", "sweeping", "video", "wire",
     },
     "rebuilding": {
@@ -177,7 +181,7 @@ ROOMS = {
     "typer": {"cli"},
     "tomli_w": {"profiles"},
     "platformdirs": {"config", "origins"},
-    "pymediainfo": {"source"},
+    "pymediainfo": {"container"},
     "xxhash": {"source", "remote"},
     "filelock": {"lock"},
     "starlette": {"emulator"},

@@ -272,6 +272,7 @@ def test_reading_goes_on_while_bytes_are_sent_and_holds_no_more_than_a_few_piece
             # Nobody asks for more: whoever sends is busy with the block that was given.
             while len(page.asked) < AHEAD and time.monotonic() < ends:
                 time.sleep(0.01)
+        ends = time.monotonic() + 5
         while len(page.asked) <= AHEAD and time.monotonic() < ends:
             time.sleep(0.01)
         time.sleep(0.1)
