@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cfstream_upload.debts import settle_watches
 from cfstream_upload.errors import (
@@ -27,6 +26,7 @@ from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending
 from cfstream_upload.session import Session
+from cfstream_upload.stores import kinship
 
 MOST_JOBS = 32
 Place = tuple[int, str]
@@ -80,15 +80,12 @@ class Batch:
 
     def _kinship(self, place: Place) -> object:
         number, path = place
-        try:
-            status = Path(path).stat()
-        except (OSError, ValueError):
-            return number
         if self.wishes.skip_existing:
             # Copies have one size: the second is to find what the first became.
-            return status.st_size
+            seen = self.session.stores.glance(path)
+            return number if seen is None else seen.size
         # Links and other names of one file have one lock.
-        return status.st_dev, status.st_ino
+        return kinship(path) or number
 
     def _side_by_side(self, lanes: list[list[Place]]) -> Iterator[tuple[int, Result]]:
         waiting = deque(lanes)

@@ -21,14 +21,17 @@ from cfstream_upload.apichecks import Heard, Sweepable
 from cfstream_upload.attempt import Attempt, Identity, Stage
 from cfstream_upload.checks import Check, FileSeen, JournalSeen, SharedSeen, skipped
 from cfstream_upload.config import Examined
+from cfstream_upload.container import require_video
 from cfstream_upload.enquiries import MOST_PENDING, Enquiry
 from cfstream_upload.errors import Busy, CfuploadError, JournalProblem
 from cfstream_upload.journal import Journal
 from cfstream_upload.ledger import Ledger
 from cfstream_upload.lock import hold, key_of
+from cfstream_upload.safetext import Redactor
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source, require_video
+from cfstream_upload.source import Sendable
 from cfstream_upload.statedir import check_folder, existing_above, file_system, remembered_host
+from cfstream_upload.stores import Stores
 from cfstream_upload.sweeping import Choice, plan_rows
 from cfstream_upload.video import reserved_seconds
 from cfstream_upload.wire import Wire, WireError
@@ -37,14 +40,24 @@ _ONLINE = ("token", "account", "permission", "storage", "pending", "clock")
 
 
 class Doctor:
-    """All checks of one run. ``wire`` takes the place of the one that the settings ask for."""
+    """All checks of one run. ``wire`` takes the place of the one that the settings ask for.
 
-    def __init__(self, examined: Examined, paths: Sequence[str], wire: Wire | None = None) -> None:
+    ``redactor`` learns what may be a secret in URLs among ``paths``.
+    """
+
+    def __init__(
+        self,
+        examined: Examined,
+        paths: Sequence[str],
+        wire: Wire | None = None,
+        redactor: Redactor | None = None,
+    ) -> None:
         self._examined = examined
         self._settings = examined.settings
         self._shown = {one.name: (one.value_shown, one.origin) for one in examined.shown}
         self._paths = paths
         self._wire = wire
+        self._stores = Stores(redactor)
         self._journal: Ledger | None = None
         self._files: list[FileSeen] = []
 
@@ -58,6 +71,7 @@ class Doctor:
             yield self._proxy_check()
             yield from self._online()
         finally:
+            self._stores.close()
             if self._journal is not None:
                 self._journal.close()
         yield checks.versions(_versions())
@@ -116,7 +130,8 @@ class Doctor:
 
     def _file_check(self, path: str) -> Check:
         try:
-            with Source.open(path) as source:
+            path = self._stores.admit(path)
+            with self._stores.open(path) as source:
                 container = source.probe()
                 require_video(container)
                 source.check()
@@ -137,7 +152,7 @@ class Doctor:
         self._files.append(seen)
         return checks.file(seen)
 
-    def _history(self, source: Source) -> tuple[str, str, int]:
+    def _history(self, source: Sendable) -> tuple[str, str, int]:
         """What the journal knows of a file, its UID, and the bytes of it on Stream."""
         base, account = self._settings.base, self._settings.account
         if self._journal is None or not (base and account):
@@ -153,12 +168,12 @@ class Doctor:
         told = [row for row in rows if row.file == ours]
         return ("receipt", told[-1].uid or "", source.size) if told else ("", "", 0)
 
-    def _named(self, source: Source) -> Identity:
-        if self._journal is None or getattr(source, "anywhere", False):
+    def _named(self, source: Sendable) -> Identity:
+        if self._journal is None or source.anywhere:
             return source.identity
         return self._journal.named(source.identity, source.path)
 
-    def _is_busy(self, source: Source) -> bool:
+    def _is_busy(self, source: Sendable) -> bool:
         settings, file = self._settings, self._named(source)
         key = key_of(settings.base, settings.account, file.device, file.inode)
         taken = self._journal.taken() if self._journal else None
@@ -168,7 +183,8 @@ class Doctor:
         if not os.path.lexists(locks / f"{key}.lock"):
             return False
         try:
-            hold(locks, key, descriptor=source.fileno()).release()
+            descriptor = source.fileno()
+            hold(locks, key, descriptor=None if descriptor == -1 else descriptor).release()
         except Busy:
             return True
         return False

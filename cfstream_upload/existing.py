@@ -15,7 +15,7 @@ from cfstream_upload.attempt import ERROR, PENDING
 from cfstream_upload.errors import Interrupted
 from cfstream_upload.outcome import Denied, Trouble
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source
+from cfstream_upload.source import Sendable
 from cfstream_upload.stream import Page
 from cfstream_upload.sweeping import api_problem
 from cfstream_upload.video import SOURCE_KEY, Video
@@ -26,7 +26,7 @@ SHOWN_EVERY = 0.25
 READ_BLOCK = 1024 * 1024
 
 
-def digest_of(session: Session, file: str, source: Source) -> str:
+def digest_of(session: Session, file: str, source: Sendable) -> str:
     """The xxh3-128 of every byte of ``source``, in hex; tells of its progress as ``file``.
 
     Raises `FileChanged`, `FileProblem` or `Interrupted`.

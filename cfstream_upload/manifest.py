@@ -1,10 +1,10 @@
 """The manifest of a batch: a CSV with one line per file, and what need not be done again.
 
-Its columns are ``source`` (the absolute path), ``uid``, ``state``, ``size`` (bytes), ``started``,
-``ended`` (RFC 3339), ``outcome``, ``detail``, and what tells whether a line is about this very
-file, sent in this way to this place: ``modified`` (nanoseconds), ``options`` and ``target``, both
-digests. ``source`` is exact and begins as absolute paths do; what others wrote (``state``,
-``detail``) is safe to show and no formula of a spreadsheet.
+Its columns are ``source`` (the absolute path, or the URL without query), ``uid``, ``state``,
+``size`` (bytes), ``started``, ``ended`` (RFC 3339), ``outcome``, ``detail``, and what tells whether
+a line is about this very file, sent in this way to this place: ``modified`` (nanoseconds),
+``options`` and ``target``, both digests. ``source`` is exact and begins as absolute paths and URLs
+do; what others wrote (``state``, ``detail``) is safe to show and no formula of a spreadsheet.
 
 Each line is on disk before the next file's is begun, so a run that dies costs nothing but what the
 journal knows anyway.
@@ -25,12 +25,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from cfstream_upload.attempt import is_uid
+from cfstream_upload.attempt import Identity, is_uid
 from cfstream_upload.errors import Busy, UsageProblem
+from cfstream_upload.locations import is_url
 from cfstream_upload.lock import hold
 from cfstream_upload.ownership import planted
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import no_formula, safe
+from cfstream_upload.source import glance
 from cfstream_upload.statedir import prepare_folder, write_private
 
 COLUMNS = (
@@ -59,12 +61,14 @@ class Line:
     options: str = ""
     target: str = ""
 
-    def covers(self, status: os.stat_result, options: str) -> bool:
-        """Whether the file with this status was sent already, with these create options."""
+    def covers(self, seen: Identity, options: str) -> bool:
+        """Whether the file that was glanced at was sent already, with these create options."""
         return (
             self.outcome in DONE
             and is_uid(self.uid)
-            and (self.size, self.modified) == (str(status.st_size), str(status.st_mtime_ns))
+            # Of services that tell no time, a size alone says too little.
+            and self.modified != "0"
+            and (self.size, self.modified) == (str(seen.size), str(seen.mtime_ns))
             and self.options == options
         )
 
@@ -92,15 +96,15 @@ class Known:
         self._options = _digest(options)
         self._lines, self._tidy = _read(path, target)
 
-    def done(self, path: str) -> Result | None:
-        """What an earlier run did for ``path``, if the file is still the same; else None."""
+    def done(self, path: str, look: Callable[[str], Identity | None] = glance) -> Result | None:
+        """What an earlier run did for ``path``, if the file is still the same; else None.
+
+        ``look`` tells what it is now, without opening it.
+        """
         line = self._lines.get(absolute(path))
-        try:
-            # No Path: there may be 100,000 of them.
-            covered = line is not None and line.covers(os.stat(path), self._options)  # noqa: PTH116
-        except (OSError, ValueError):
+        if line is None or line.outcome not in DONE or (seen := look(path)) is None:
             return None
-        return line.result(path) if line is not None and covered else None
+        return line.result(path) if line.covers(seen, self._options) else None
 
 
 class Manifest(Known):
@@ -282,7 +286,9 @@ def _csv(cells: Sequence[str]) -> bytes:
 
 
 def absolute(path: str) -> str:
-    """``path`` from the root, as `pathlib` writes it."""
+    """``path`` from the root, as `pathlib` writes it; a URL as it is."""
+    if is_url(path):
+        return path
     if os.sep == "/" == path[:1] and "//" not in path and "/." not in path and path[-1] != "/":
         return path
     return os.fspath(Path(path).absolute())

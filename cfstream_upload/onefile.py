@@ -6,7 +6,6 @@ uploads come before receipts, a receipt before a new video.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
@@ -29,7 +28,7 @@ from cfstream_upload.errors import (
 )
 from cfstream_upload.existing import digest_of, find_existing
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source
+from cfstream_upload.source import Sendable
 from cfstream_upload.transfer import Carriage
 from cfstream_upload.verdicts import RENEWABLE, error_of
 from cfstream_upload.video import Video, VideoOptions, differing
@@ -72,7 +71,7 @@ class OneFile:
     session: Session
     path: str
     wishes: Wishes
-    source: Source
+    source: Sendable
     prototype: Attempt
     key: str
     duration: int | None
@@ -251,9 +250,8 @@ class OneFile:
             self._intended = attempt.id
             attempt = self._ready(self.session.journal.record(attempt))
             self.begun += 1
-            name = self.source.path.rpartition(os.sep)[2]
             metadata = self.wishes.options.metadata(
-                attempt.marker, name, self.duration, self.digest
+                attempt.marker, self.source.name, self.duration, self.digest
             )
             done = self._carry(attempt, metadata)
             failure = done.now.failure

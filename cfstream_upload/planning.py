@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from cfstream_upload.attempt import Identity
+from cfstream_upload.locations import is_url
 from cfstream_upload.manifest import Known, absolute
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
@@ -39,7 +39,10 @@ def planned(
     if manifest is None or wishes.again:
         plan.left = list(range(len(paths)))
         return plan
-    claims = ((number, path, manifest.done(path)) for number, path in enumerate(paths))
+    claims = (
+        (number, path, manifest.done(path, session.stores.glance))
+        for number, path in enumerate(paths)
+    )
     while some := list(islice(claims, _AT_ONCE)):
         sent = [(number, path, done) for number, path, done in some if done is not None]
         true = dict(_believed(session, sent))
@@ -59,14 +62,12 @@ def _believed(session: Session, sent: Sequence[_Sent]) -> Iterator[tuple[int, Re
     """Those of ``sent`` of which the journal knows no other upload than the manifest does."""
     there: list[tuple[int, Result, Identity, str]] = []
     for number, path, done in sent:
-        try:
-            status = os.stat(path)  # noqa: PTH116  a Path for each of 100,000 costs seconds
-        except (OSError, ValueError):
+        here = session.stores.glance(path)
+        if here is None:
             yield number, done
             continue
-        here = Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, "")
         place = absolute(path)
-        there.append((number, done, session.named(here, place), place))
+        there.append((number, done, here if is_url(path) else session.named(here, place), place))
     files = [(here, place) for _, _, here, place in there]
     settings = session.settings
     found = session.journal.uids_of(settings.base, settings.account, files)

@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 
 from cfstream_upload.attempt import Attempt, Stage
+from cfstream_upload.container import require_video
 from cfstream_upload.errors import Busy, CfuploadError, UsageProblem
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.sending import prototype_of
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source, require_video
 from cfstream_upload.units import human_size, human_time
 from cfstream_upload.video import differing, reserved_seconds
 
@@ -19,7 +19,7 @@ from cfstream_upload.video import differing, reserved_seconds
 def rehearse(session: Session, path: str, wishes: Wishes) -> Result:
     """The outcome ``skipped`` with a ``plan`` in words, or ``failed`` as `send` would fail."""
     try:
-        with Source.open(path) as source:
+        with session.stores.open(path) as source:
             container = source.probe()
             require_video(container)
             wishes.options.check_duration(container.duration)

@@ -1,6 +1,8 @@
 """Which files are meant: names, folders, patterns and lists become paths, in a settled order.
 
-Nothing is opened here. A name that leads nowhere stays in: it is that file's own error.
+Of a name that is a URL the part that may be secret stays with the `Folders` that read it: what is
+selected is what may be shown. Nothing is opened here. A name that leads nowhere stays in: it is
+that file's own error.
 """
 
 from __future__ import annotations
@@ -8,11 +10,14 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from cfstream_upload.errors import FileProblem, UsageProblem
+from cfstream_upload.locations import MAGIC, Location, is_url, located
 
 ENDINGS = frozenset(
     """3g2 3gp avi flv gxf lxf m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt ts vob webm
@@ -21,7 +26,6 @@ ENDINGS = frozenset(
 """What files in a folder end with to be taken for videos, where no ``--include`` says better."""
 
 LONGEST_LIST = 64 * 1024 * 1024
-_MAGIC = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,19 @@ class Selection:
     """Folders in folders that could not be read."""
 
 
-def select(names: Sequence[str], listed: Sequence[str], rules: Rules) -> Selection:
+class Folders(Protocol):
+    """Who knows of places beyond this machine."""
+
+    def admit(self, name: str) -> str:
+        """``name`` as it is shown. Raises `UsageProblem`."""
+
+    def below(self, folder: Location, *, deep: bool) -> Iterator[tuple[str, str]]:
+        """Each file in ``folder``: its name, and its path below. Raises `FileProblem`."""
+
+
+def select(
+    names: Sequence[str], listed: Sequence[str], rules: Rules, folders: Folders
+) -> Selection:
     """The files meant by ``names`` of the command line and by the lines of a list.
 
     A pattern among ``names`` that is no path itself is expanded, as a shell would. Raises
@@ -81,26 +97,87 @@ def select(names: Sequence[str], listed: Sequence[str], rules: Rules) -> Selecti
     if not names and not listed:
         raise UsageProblem("No file is named", "Like: cfupload send big.mp4")
     found = Selection()
-    for name in names:
-        if _MAGIC.isdisjoint(name) or os.path.lexists(name):
+    for given in names:
+        name = folders.admit(given)
+        if (where := located(name)) is not None:
+            _take_beyond(where, rules, found, folders)
+            continue
+        if MAGIC.isdisjoint(name) or os.path.lexists(name):
             _take(name, rules, found)
             continue
-        matches = sorted(glob.glob(name, recursive=True))
-        if not matches:
-            raise FileProblem(f"no file matches {name}", "Check the pattern and the folder.")
         before = len(found.paths)
-        for match in matches:
+        for match in sorted(glob.glob(name, recursive=True)):
             # Of a matched folder `**` matches the files too.
             if not ("**" in name and os.path.isdir(match)):
                 _take(match, rules, found)
         if len(found.paths) == before:
             raise FileProblem(f"no file matches {name}", "Check the pattern and the folder.")
-    for name in listed:
-        _take(name, rules, found)
+    for given in listed:
+        name = folders.admit(given)
+        if (where := located(name)) is None:
+            _take(name, rules, found)
+        elif where.is_folder:
+            _take_beyond(where, rules, found, folders)
+        else:
+            found.paths.append(name)
     # One name is one file, however often it is named.
-    found.paths = list({os.path.normpath(path): path for path in reversed(found.paths)}.values())
+    found.paths = list({_same(path): path for path in reversed(found.paths)}.values())
     found.paths.reverse()
     return found
+
+
+def _same(path: str) -> str:
+    return path if is_url(path) else os.path.normpath(path)
+
+
+def _take_beyond(where: Location, rules: Rules, found: Selection, folders: Folders) -> None:
+    if where.is_folder and not where.is_pattern:
+        before = len(found.paths)
+        for name, below in folders.below(where, deep=rules.recursive):
+            if rules.takes(below) and _entered(below, rules):
+                found.paths.append(name)
+            else:
+                found.passed_over += 1
+        if len(found.paths) == before:
+            raise _nothing_in(where.text, rules)
+        return
+    if not where.is_pattern:
+        found.paths.append(where.text)
+        return
+    # Listed from the last folder before the pattern begins.
+    first = min(where.path.index(letter) for letter in MAGIC if letter in where.path)
+    start = where.path.rfind("/", 0, first) + 1
+    base = replace(where, text=where.text.removesuffix(where.path[start:]), path=where.path[:start])
+    pattern, deep = where.path[start:], "/" in where.path[start:] or "**" in where.path[start:]
+    expression = re.compile(glob_expression(pattern))
+    matches = [
+        name for name, below in folders.below(base, deep=deep) if expression.fullmatch(below)
+    ]
+    if not matches:
+        raise FileProblem(f"no file matches {where.text}", "Check the pattern and the folder.")
+    found.paths += matches
+
+
+def _entered(below: str, rules: Rules) -> bool:
+    """Whether each folder on the way to a file is one that is gone into."""
+    parts = below.split("/")[:-1]
+    return all(rules.enters("/".join(parts[: count + 1])) for count in range(len(parts)))
+
+
+def glob_expression(pattern: str) -> str:
+    """A pattern of paths as a regular expression: ``*`` ends at a slash, ``**/`` does not."""
+    parts: list[str] = []
+    for piece in re.split(r"(\*\*/?|\*|\?|\[!?\]?[^\]]*\])", pattern):
+        if piece.startswith("**"):
+            parts.append("(?:.*/)?" if piece.endswith("/") else ".*")
+        elif piece in ("*", "?"):
+            parts.append("[^/]*" if piece == "*" else "[^/]")
+        elif piece.startswith("[") and piece.endswith("]"):
+            inner = piece[1:-1].replace("\\", "\\\\")
+            parts.append(f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]")
+        else:
+            parts.append(re.escape(piece))
+    return "".join(parts)
 
 
 def _take(name: str, rules: Rules, found: Selection) -> None:
@@ -114,9 +191,13 @@ def _take(name: str, rules: Rules, found: Selection) -> None:
         else:
             found.passed_over += 1
     if len(found.paths) == before:
-        deeper = "" if rules.recursive else " Folders in it are for -r."
-        wanted_here = "what --include names" if rules.include else "a video"
-        raise FileProblem(f"no file in this folder is {wanted_here}: {name}", "Check it." + deeper)
+        raise _nothing_in(name, rules)
+
+
+def _nothing_in(name: str, rules: Rules) -> FileProblem:
+    deeper = "" if rules.recursive else " Folders in it are for -r."
+    wanted_here = "what --include names" if rules.include else "a video"
+    return FileProblem(f"no file in this folder is {wanted_here}: {name}", "Check it." + deeper)
 
 
 def _below(folder: str, rules: Rules, problems: list[FileProblem]) -> Iterator[tuple[str, bool]]:

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field, replace
 from cfstream_upload import calling, events
 from cfstream_upload.attempt import Attempt, Identity, Stage, Verdict, is_label
 from cfstream_upload.config import Settings
+from cfstream_upload.container import require_video
 from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains, UsageProblem
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.session import Session
-from cfstream_upload.source import Source, require_video
+from cfstream_upload.source import Sendable
+from cfstream_upload.stores import Stores
 from cfstream_upload.video import VideoOptions, reserved_seconds
 from cfstream_upload.waiting import Goal, Vigil, wait_for_sent
 
@@ -140,7 +142,7 @@ class Sending:
     def _opened(self) -> tuple[Attempt, str]:
         if self.session.interruption.count:
             raise Interrupted("Interrupted", signum=self.session.interruption.signum)
-        with Source.open(self.path) as source:
+        with self.session.stores.open(self.path) as source:
             self._size, self._modified = source.identity.size, source.identity.mtime_ns
             container = source.probe()
             require_video(container)
@@ -184,14 +186,14 @@ class Sending:
         return row.stage is Stage.CREATED and not row.kept and self.session.key(row) == key
 
 
-def named(session: Session, source: Source) -> Identity:
+def named(session: Session, source: Sendable) -> Identity:
     """``source`` as the journal names it; what has one name everywhere keeps it."""
-    if getattr(source, "anywhere", False):
+    if source.anywhere:
         return source.identity
     return session.named(source.identity, source.path)
 
 
-def prototype_of(session: Session, source: Source, wishes: Wishes) -> Attempt:
+def prototype_of(session: Session, source: Sendable, wishes: Wishes) -> Attempt:
     """What any attempt to send ``source`` would look like: not yet one, for it has no marker."""
     settings = session.settings
     return Attempt(
@@ -217,6 +219,7 @@ def send(
 ) -> Result:
     """Upload one file as exactly one video and wait until Stream has it, or is as far as ``wait``.
 
+    ``path`` may be a URL: ``s3://``, ``https://``, ``http://`` or ``sftp://``.
     ``settings`` come from `cfstream_upload.settings`; left out, from the environment and the config
     file, as the command's do. ``on_event`` hears what happens, in the calling thread.
     ``interruption.stop()`` from any thread rolls the upload back. Threads may send different files
@@ -232,13 +235,15 @@ def send(
         hint = "Up to 64 letters, digits and _ . : / @ + - , no dot or slash first."
         raise UsageProblem(f"The label {label!r} cannot stand in a marker", hint)
     chosen = (options or VideoOptions()).checked()
+    stores = Stores()
+    shown = stores.admit(name)
     wishes = Wishes(chosen, label, again, skip_existing, wait or Goal())
 
     def work(ours: Interruption, tell: events.Listener) -> Result:
         for warning in () if settings else given.warnings:
-            tell(events.Notice(name, warning))
-        with Session(given, policy or Policy(), ours, tell) as session:
-            return Sending(session, name, wishes).run()
+            tell(events.Notice(shown, warning))
+        with Session(given, policy or Policy(), ours, tell, stores=stores) as session:
+            return Sending(session, shown, wishes).run()
 
     result = calling.carried_aside(work, on_event, interruption or Interruption())
     if result.error is not None:

@@ -19,10 +19,12 @@ from cfstream_upload.errors import Busy, Estranged, Interrupted
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.journal import Journal
 from cfstream_upload.ledger import Company, Held, Ledger
+from cfstream_upload.locations import is_url
 from cfstream_upload.lock import key_of
 from cfstream_upload.outage import Outage
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
+from cfstream_upload.stores import Stores
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.transfer import Room
@@ -38,7 +40,8 @@ class Session:
     """What every command works with; the journal is opened by the first that needs it.
 
     ``stall`` and ``connect_timeout`` are seconds, ``throttle`` limits all uploads together,
-    ``redactor`` learns the secrets that are used. Close it, or use it in a ``with``.
+    ``redactor`` learns the secrets that are used, ``stores`` open what is sent. Close it, or use
+    it in a ``with``.
     """
 
     settings: Settings
@@ -51,10 +54,17 @@ class Session:
     redactor: Redactor = field(default_factory=Redactor)
     calls: int = 1200
     """Of the API in five minutes, by all who share the journal; 0: any number."""
+    stores: Stores = field(default_factory=Stores)
     looked_at: float | None = field(default=None, init=False)
     """When this run last looked for the account's watched markers."""
     said_at: float | None = field(default=None, init=False)
     """When this run last said that new uploads wait for their turn."""
+
+    def __post_init__(self) -> None:
+        def said(file: str, words: str, tries: int, seconds: float) -> None:
+            self.tell(events.Retrying(file, words, tries, seconds))
+
+        self.stores.heed(self.interruption, self.policy.retries, said)
 
     @cached_property
     def wire(self) -> Wire:
@@ -152,7 +162,7 @@ class Session:
 
     def lock(self, key: str, descriptor: int | None = None) -> Held:
         """Hold a file's lock. Raises `Busy`."""
-        return self.journal.lock(key, descriptor)
+        return self.journal.lock(key, None if descriptor == -1 else descriptor)
 
     @contextmanager
     def lock_of(self, attempt: Attempt) -> Iterator[None]:
@@ -170,6 +180,8 @@ class Session:
 
     def _opened_as(self, attempt: Attempt) -> int | None:
         """A descriptor of the file of ``attempt``, None where its path leads elsewhere by now."""
+        if is_url(attempt.path):
+            return None
         try:
             descriptor = os.open(attempt.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except (OSError, ValueError):
@@ -244,6 +256,7 @@ class Session:
         for name in ("wire", "company", "journal"):
             if opened := self.__dict__.pop(name, None):
                 opened.close()
+        self.stores.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,34 +11,66 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 import xxhash
 
 from cfstream_upload.attempt import Identity
-from cfstream_upload.errors import ExtraMissing, FileChanged, FileProblem, Interrupted, shortage
+from cfstream_upload.container import Container, container_of
+from cfstream_upload.errors import FileChanged, FileProblem, Interrupted
 
 MAX_BYTES = 30_000_000_000
 """Stream's largest video, in bytes (Cloudflare's docs: "Videos … up to 30 GB")."""
 
 BLOCK_BYTES = 256 * 1024
+SAMPLE_BYTES = 64 * 1024
 _SAMPLES = 16
-_SAMPLE_BYTES = 64 * 1024
 _DIGEST_BLOCK_BYTES = 1024 * 1024
-_PROBE_BLOCK_BYTES = 64 * 1024
-_PROBE_TEMPLATE = "General;%Format%|%Duration%|%VideoCount%|%IsTruncated%"
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What MediaInfo saw: ``format`` is "" for no container, ``duration`` in seconds."""
+class Sendable(Protocol):
+    """What sending needs of a file, wherever it is: a `Source`, or one beyond this machine.
 
-    format: str
-    duration: float | None
-    video_tracks: int
-    truncated: bool
-    path: str = "the file"
+    ``anywhere``: it is the same file, of the same identity, on every machine.
+    """
+
+    anywhere: ClassVar[bool]
+    path: str
+    name: str
+    size: int
+    identity: Identity
+
+    def __enter__(self) -> Self:
+        """Return the source itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    def fileno(self) -> int:
+        """A descriptor that can be locked, -1 where there is none."""
+
+    def check(self) -> None:
+        """As `Source.check`."""
+
+    def blocks(
+        self,
+        start: int,
+        length: int,
+        *,
+        block: int = ...,
+        before_last: Callable[[], None] | None = None,
+        given_up: Callable[[], bool] | None = None,
+    ) -> Iterator[bytes]:
+        """As `Source.blocks`; who must wait asks ``given_up``, and raises Interrupted then."""
+
+    def probe(self) -> Container:
+        """As `Source.probe`."""
+
+    def full_digest(self, cancelled: Callable[[], bool]) -> str:
+        """As `Source.full_digest`."""
 
 
 class Source:
@@ -46,6 +78,8 @@ class Source:
 
     ``path`` is absolute, with symbolic links kept in it; ``identity`` is that of their target.
     """
+
+    anywhere: ClassVar[bool] = False
 
     def __init__(self, descriptor: int, path: str) -> None:
         """Take over ``descriptor``, open on ``path``; raises FileProblem. Use `Source.open`."""
@@ -113,12 +147,14 @@ class Source:
         *,
         block: int = BLOCK_BYTES,
         before_last: Callable[[], None] | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> Iterator[bytes]:
         """Yield the bytes ``start`` to ``start + length`` in pieces of at most ``block`` bytes.
 
         The file is checked before the first piece leaves and, with nothing left to read, before
         the last one does; then ``before_last`` is called. So a mixed file never becomes whole.
-        Raises FileChanged for that and for a short read, FileProblem for a read error.
+        Raises FileChanged for that and for a short read, FileProblem for a read error. A disk is
+        waited for: ``given_up`` is for sources that may have to be.
         """
         if not 0 <= start <= start + length <= self.size:
             raise ValueError(f"bytes {start} + {length} are outside a file of {self.size} bytes")
@@ -137,53 +173,25 @@ class Source:
 
         Reads a few blocks at the ends, whatever the size.
         """
-        # Imported here: it costs a tenth of a second, and most commands open no file.
-        import pymediainfo
-
-        try:
-            # A template instead of XML: a title may hold characters that XML cannot.
-            # Speed 0 reads the ends only: at the default a long MPEG-TS takes seconds.
-            answer: str = pymediainfo.MediaInfo.parse(
-                _Reader(self),
-                output=_PROBE_TEMPLATE,
-                parse_speed=0,
-                buffer_size=_PROBE_BLOCK_BYTES,
-            )
-        except OSError as problem:
-            short = shortage(problem)
-            raise ExtraMissing(
-                f"the MediaInfo library cannot be loaded: {problem}",
-                short[1] if short else "Install your system's libmediainfo package.",
-            ) from problem
-        form, duration, video_tracks, truncated = answer.strip().rsplit("|", 3)
-        return Container(
-            format=form,
-            duration=_seconds(duration),
-            video_tracks=int(video_tracks or 0),
-            truncated=truncated == "Yes",
-            path=self.path,
-        )
+        return container_of(self.path, self.size, self._looked_at)
 
     def full_digest(self, cancelled: Callable[[], bool]) -> str:
         """Return the hex xxh3-128 of the whole file.
 
         ``cancelled`` is asked before each MiB; once it says so, Interrupted is raised.
         """
-        digest = xxhash.xxh3_128()
-        for data in self.blocks(0, self.size, block=_DIGEST_BLOCK_BYTES):
-            if cancelled():
-                raise Interrupted(f"interrupted while reading {self.path}")
-            digest.update(data)
-        return digest.hexdigest()
+        return digest_of_all(self, cancelled)
+
+    def _looked_at(self, offset: int, count: int) -> bytes:
+        return b"".join(self.blocks(offset, count))
 
     def _sample(self) -> str:
         digest = xxhash.xxh3_128()
-        if self.size <= _SAMPLES * _SAMPLE_BYTES:
+        if self.size <= _SAMPLES * SAMPLE_BYTES:
             digest.update(self._read(0, self.size))
             return digest.hexdigest()
-        for number in range(_SAMPLES):
-            offset = number * (self.size - _SAMPLE_BYTES) // (_SAMPLES - 1)
-            digest.update(self._read(offset, _SAMPLE_BYTES))
+        for offset in sample_offsets(self.size):
+            digest.update(self._read(offset, SAMPLE_BYTES))
         return digest.hexdigest()
 
     def _status(self) -> os.stat_result:
@@ -217,50 +225,30 @@ class Source:
             return os.read(self._descriptor, count)
 
 
-class _Reader:
-    """What pymediainfo needs of a file object, with a position of its own."""
-
-    mode = "rb"
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + (self._source.size if whence == os.SEEK_END else 0)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int) -> bytes:
-        count = max(0, min(count, self._source.size - self._position))
-        data = b"".join(self._source.blocks(self._position, count)) if count else b""
-        self._position += count
-        return data
+def digest_of_all(source: Sendable, cancelled: Callable[[], bool]) -> str:
+    """As `Source.full_digest`."""
+    digest = xxhash.xxh3_128()
+    for data in source.blocks(0, source.size, block=_DIGEST_BLOCK_BYTES):
+        if cancelled():
+            raise Interrupted(f"interrupted while reading {source.path}")
+        digest.update(data)
+    return digest.hexdigest()
 
 
-def require_video(container: Container) -> None:
-    """Raise FileProblem unless ``container`` is a whole video container with a video track.
+def sample_offsets(size: int) -> list[int]:
+    """Where samples of `SAMPLE_BYTES` begin, evenly spread; of a small file all lie end to end."""
+    if size <= _SAMPLES * SAMPLE_BYTES:
+        return list(range(0, size, SAMPLE_BYTES))
+    return [number * (size - SAMPLE_BYTES) // (_SAMPLES - 1) for number in range(_SAMPLES)]
 
-    MediaInfo sets ``IsTruncated`` on the general track where a box or element is said to reach
-    beyond the end. An MP4 cut right before its index shows only as one without video tracks.
-    """
-    path = container.path
-    if not container.format:
-        raise FileProblem(
-            f"not a video: {path}", "Send a video file, such as MP4, MOV, MKV, WebM or MPEG-TS."
-        )
-    if container.truncated:
-        raise FileProblem(
-            f"the video is cut off, its end is missing: {path}",
-            "Copy or export it again, then run the same command.",
-        )
-    if container.video_tracks < 1:
-        raise FileProblem(
-            f"no video track in this {container.format} file: {path}",
-            "If it should have one, the file is damaged: copy or export it again.",
-        )
+
+def glance(path: str) -> Identity | None:
+    """What can be told of a local file without opening it; ``samples`` are empty."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return Identity(*_stamp(status), samples="")
 
 
 def _refuse_unsendable(status: os.stat_result, path: str) -> None:
@@ -268,11 +256,16 @@ def _refuse_unsendable(status: os.stat_result, path: str) -> None:
         raise FileProblem(f"this is a folder, not a file: {path}", "Name the files in it.")
     if not stat.S_ISREG(status.st_mode):
         raise _not_regular(path)
-    if status.st_size == 0:
+    refuse_size(status.st_size, path)
+
+
+def refuse_size(size: int, path: str) -> None:
+    """Raise FileProblem unless Stream takes a file of ``size`` bytes."""
+    if size == 0:
         raise FileProblem(f"the file is empty: {path}", "Name a file with a video in it.")
-    if status.st_size > MAX_BYTES:
+    if size > MAX_BYTES:
         raise FileProblem(
-            f"the file has {status.st_size} bytes, Stream takes at most {MAX_BYTES}: {path}",
+            f"the file has {size} bytes, Stream takes at most {MAX_BYTES}: {path}",
             "Cut it into parts or encode it smaller.",
         )
 
@@ -313,10 +306,3 @@ def _absolute(name: str) -> str:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _seconds(milliseconds: str) -> float | None:
-    try:
-        return float(milliseconds) / 1000
-    except ValueError:
-        return None

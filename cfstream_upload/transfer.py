@@ -40,7 +40,7 @@ from cfstream_upload.ledger import Ledger
 from cfstream_upload.lock import key_of
 from cfstream_upload.outage import Outage
 from cfstream_upload.outcome import FileFault, Outcome, Seen, Stop, Trouble
-from cfstream_upload.source import Source
+from cfstream_upload.source import Sendable
 from cfstream_upload.stream import Stream
 from cfstream_upload.throttle import Throttle
 from cfstream_upload.wire import Cancelled, Patience, Wire
@@ -83,7 +83,7 @@ class Carriage:
 
     room: Room
     attempt: Attempt
-    source: Source | None = None
+    source: Sendable | None = None
     metadata: Mapping[str, str | None] = field(default_factory=dict)
     creator: str | None = None
     file: str = ""

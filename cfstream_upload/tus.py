@@ -16,7 +16,7 @@ from typing import Protocol
 
 from cfstream_upload.attempt import Failure, Patch, Reason
 from cfstream_upload.envelope import decipher
-from cfstream_upload.errors import FileChanged, FileProblem
+from cfstream_upload.errors import FileChanged, FileProblem, Interrupted, TroubleOutlasted
 from cfstream_upload.lean import on_demand
 from cfstream_upload.outcome import (
     Acked,
@@ -68,8 +68,12 @@ class Readable(Protocol):
         *,
         block: int = ...,
         before_last: Callable[[], None] | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> Iterator[bytes]:
-        """The bytes of a range; ``before_last`` is called before the last block is given."""
+        """The bytes of a range; ``before_last`` is called before the last block is given.
+
+        Who must wait for them asks ``given_up``, and raises `Interrupted` then.
+        """
 
 
 class _Extent(io.RawIOBase):
@@ -148,7 +152,13 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
         block = block_of(step.length)
         if throttle is not None:
             block = throttle.block(block)
-        blocks = source.blocks(step.offset, step.length, block=block, before_last=before_last)
+        blocks = source.blocks(
+            step.offset,
+            step.length,
+            block=block,
+            before_last=before_last,
+            given_up=patience.cancelled,
+        )
         if throttle is not None:
             blocks = self._throttled(blocks, throttle, step.length, block)
         self._body = self._counted(blocks, progress)
@@ -162,6 +172,11 @@ class Upload(Uploader):  # type: ignore[misc]  # tuspy has no types
             changed = isinstance(fault, FileChanged)
             reason = Reason.CHANGED if changed else Reason.FILE
             return FileFault(Failure(reason, fault.message, fault.hint))
+        except TroubleOutlasted as trouble:
+            # A line that failed, as the one to Stream may: it is tried in the same way.
+            return Trouble(trouble.message, handed=self.handed)
+        except Interrupted:
+            raise Cancelled(sent=True) from None
         return Acked(self.offset, step.length, time.monotonic() - started, self.handed)
 
     def _counted(self, blocks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -189,7 +189,7 @@ def test_what_is_wrong_at_a_worker_is_to_be_mended_there() -> None:
 def order(path: Path, **changed: str) -> Order:
     with own_session() as session:
         terms = terms_of(session)
-    plan = Plan(Wishes(), Policy(), 60.0, 10.0, 1200).written(
+    plan = Plan(Wishes(), Policy(), 60.0, 10.0, 1200).written()
     wanted = cast("Terms", {**terms, **changed})
     return Order(run="r", number=0, path=str(path), terms=wanted, plan=plan, rate=None, known=None)
 

@@ -30,13 +30,25 @@ PURE = {
     "safetext": set(),
     "units": {"errors"},
     "errors": set(),
+    "locations": {"errors"},
     "nearest": set(),
 }
 """These also import nothing that touches the world; see `WORLDLY`."""
 
 EFFECTS = {
-    "source": {"attempt", "errors"},
-    "selection": {"errors"},
+    "container": {"errors"},
+    "source": {"attempt", "container", "errors"},
+    "selection": {"errors", "locations"},
+    "stored": {"errors", "locations"},
+    "fromweb": {"errors", "locations", "stored"},
+    "froms3": {"errors", "locations", "stored"},
+    "fromsftp": {"errors", "locations", "stored"},
+    "reading": {"errors", "interruption", "locations", "pace", "stored"},
+    "remote": {"attempt", "container", "errors", "locations", "reading", "source", "stored"},
+    "stores": {
+        "attempt", "errors", "fromsftp", "fromweb", "froms3", "interruption", "locations",
+        "reading", "remote", "safetext", "source", "stored",
+    },
     "throttle": set(),
     "patience": set(),
     "lean": set(),
@@ -74,8 +86,9 @@ CONDUCTORS = {
         "pace", "source", "stream", "throttle", "tus", "wire",
     },
     "session": {
-        "attempt", "config", "ending", "errors", "events", "interruption", "journal", "ledger",
-        "fleet", "lock", "outage", "result", "safetext", "stream", "throttle", "transfer", "wire",
+        "attempt", "config", "ending", "errors", "events", "fleet", "interruption", "journal",
+        "ledger", "locations", "lock", "outage", "result", "safetext", "stores", "stream",
+        "throttle", "transfer", "wire",
     },
     "admission": {"errors", "events", "session", "stream"},
     "debts": {
@@ -94,16 +107,20 @@ CONDUCTORS = {
         "attempt", "debts", "ending", "entry", "errors", "events", "existing", "pace", "session",
         "source", "transfer", "verdicts", "video", "waiting",
     },
-    "manifest": {"attempt", "errors", "lock", "ownership", "result", "safetext", "statedir"},
-    "rehearsal": {
-        "attempt", "errors", "onefile", "result", "sending", "session", "source", "units", "video",
+    "manifest": {
+        "attempt", "errors", "locations", "lock", "ownership", "result", "safetext", "source",
+        "statedir",
     },
-    "batch": {"debts", "errors", "onefile", "result", "sending", "session"},
-    "planning": {"attempt", "journal", "manifest", "onefile", "result", "session"},
+    "rehearsal": {
+        "attempt", "container", "errors", "onefile", "result", "sending", "session", "units",
+        "video",
+    },
+    "batch": {"debts", "errors", "onefile", "result", "sending", "session", "stores"},
+    "planning": {"attempt", "manifest", "onefile", "result", "session"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
-        "attempt", "calling", "config", "ending", "errors", "events", "interruption", "onefile",
-        "result", "session", "source", "video", "waiting",
+        "attempt", "calling", "config", "container", "ending", "errors", "events", "interruption",
+        "onefile", "result", "session", "source", "stores", "video", "waiting",
     },
     "sweeping": {
         "after", "attempt", "debts", "ending", "errors", "outcome", "session", "stream",
@@ -111,9 +128,9 @@ CONDUCTORS = {
     },
     "removing": {"errors", "outcome", "session", "stream"},
     "doctor": {
-        "apichecks", "attempt", "checks", "config", "enquiries", "errors", "fleet", "journal",
-        "ledger", "lock",
-        "session", "source", "statedir", "sweeping", "video", "wire",
+        "apichecks", "attempt", "checks", "config", "container", "enquiries", "errors", "fleet",
+        "journal", "ledger", "lock", "safetext", "session", "source", "statedir", "stores",
+        "sweeping", "video", "wire",
     },
     "rebuilding": {
         "attempt", "credentials", "errors", "fleet", "journal", "session", "statedir", "stream",
@@ -180,15 +197,19 @@ TABLE = {**PURE, **EFFECTS, **CONDUCTORS, **FACES}
 
 ROOMS = {
     "tusclient": {"tus"},
-    "httpx": {"wire", "addresses"},
+    "httpx": {"wire", "addresses", "fromweb"},
+    "s3fs": {"froms3"},
+    "botocore": {"froms3"},
+    "aiohttp": {"froms3"},
+    "asyncssh": {"fromsftp"},
     "httpcore": {"wire", "sockets"},
     "sqlite3": {"journal"},
     "rich": {"console", "bar"},
     "typer": {"cli"},
     "tomli_w": {"profiles"},
     "platformdirs": {"config", "origins"},
-    "pymediainfo": {"source"},
-    "xxhash": {"source"},
+    "pymediainfo": {"container"},
+    "xxhash": {"source", "remote"},
     "filelock": {"lock"},
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},

@@ -9,6 +9,7 @@ import pytest
 
 from cfstream_upload.errors import FileProblem, UsageProblem
 from cfstream_upload.selection import Rules, names_in, read_list, select
+from cfstream_upload.stores import Stores
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def chosen(*names: str, **rules: object) -> list[str]:
-    return select(names, [], Rules(**rules)).paths  # type: ignore[arg-type]  # passed through
+    return select(names, [], Rules(**rules), Stores()).paths  # type: ignore[arg-type]  # passed through
 
 
 @pytest.mark.usefixtures("folder")
 class TestFolders:
     def test_a_folder_stands_for_the_videos_in_it(self) -> None:
-        found = select(["v"], [], Rules())
+        found = select(["v"], [], Rules(), Stores())
         assert found.paths == ["v/a.MOV", "v/b.mp4"]
         assert found.passed_over == 3
 
@@ -65,7 +66,7 @@ class TestFolders:
     def test_a_folder_in_a_folder_that_cannot_be_read_is_told_and_stops_no_other(self) -> None:
         Path("v/deep").chmod(0)
         try:
-            found = select(["v"], [], Rules(recursive=True))
+            found = select(["v"], [], Rules(recursive=True), Stores())
         finally:
             Path("v/deep").chmod(0o700)
         assert "v/skip/f.mp4" in found.paths
@@ -128,8 +129,8 @@ class TestLists:
                 read_list(path)
 
     def test_a_pattern_in_a_list_is_a_name(self) -> None:
-        assert select([], ["*.mp4"], Rules()).paths == ["*.mp4"]
+        assert select([], ["*.mp4"], Rules(), Stores()).paths == ["*.mp4"]
 
     def test_naming_nothing_is_wrong_usage(self) -> None:
         with pytest.raises(UsageProblem):
-            select([], [], Rules())
+            select([], [], Rules(), Stores())

@@ -17,8 +17,9 @@ import xxhash
 from mp4 import boxes, padded_mp4, sample
 
 from cfstream_upload.attempt import Identity
+from cfstream_upload.container import Container, require_video
 from cfstream_upload.errors import ExtraMissing, FileChanged, FileProblem, Interrupted
-from cfstream_upload.source import MAX_BYTES, Container, Source, require_video
+from cfstream_upload.source import MAX_BYTES, Source
 
 KIB = 1024
 

@@ -49,6 +49,7 @@ class Memory:
         *,
         block: int = 0,
         before_last: Callable[[], None] | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> Iterator[bytes]:
         for position in range(start, start + length, BLOCK):
             if self.fault is not None and self.read:

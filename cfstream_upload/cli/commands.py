@@ -16,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from cfstream_upload.cli import kinds
 from cfstream_upload.cli.plain import Judge
 from cfstream_upload.errors import UsageProblem
+from cfstream_upload.locations import is_url
 from cfstream_upload.nearest import nearest
 
 
@@ -165,6 +166,10 @@ def _unknown(path: str, name: str, commands: Iterable[str]) -> UsageProblem:
     names = list(commands)
     if meant := nearest(name, names):
         hint = f"Did you mean {meant}? See: {path} --help"
+    elif is_url(name):
+        # Its query may be a secret.
+        name = name.partition("?")[0]
+        hint = f"To upload it: {path} send URL"
     elif _exists(name):
         hint = f"To upload it: {path} send {name}"
     else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cfstream_upload.interruption import Interruption
     from cfstream_upload.safetext import Redactor
     from cfstream_upload.session import Session
+    from cfstream_upload.stores import Stores
     from cfstream_upload.throttle import Throttle
 
 
@@ -104,11 +105,13 @@ class Desk:
         connect_timeout: float = 10.0,
         throttle: Throttle | None = None,
         calls: int = 1200,
+        stores: Stores | None = None,
     ) -> Session:
         """The account, opened; close it."""
         from cfstream_upload.ending import Policy
         from cfstream_upload.interruption import Interruption
         from cfstream_upload.session import Session
+        from cfstream_upload.stores import Stores
 
         return Session(
             self.settings(read_label=read_label, need_account=need_account),
@@ -120,6 +123,7 @@ class Desk:
             throttle,
             self.redactor,
             calls,
+            stores or Stores(self.redactor),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 def doctor(
     desk: Desk,
     files: Annotated[
-        list[Path] | None,
+        list[str] | None,
         # Whether a file can be read is a check of its own, with its own exit code.
         typer.Argument(metavar="FILE", readable=False, help="Videos to look at too."),
     ] = None,
@@ -52,7 +51,7 @@ def doctor(
     interrupted: CfuploadError | None = None
     try:
         examined = _examined(desk)
-        for check in Doctor(examined, [str(file) for file in files or []]).checks():
+        for check in Doctor(examined, files or [], redactor=desk.redactor).checks():
             made.append(check)
             _tell(desk, check)
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -49,12 +48,13 @@ def send(
     files: Annotated[
         # Text, and as it was typed: an empty name is no name for the folder here.
         list[str] | None,
-        typer.Argument(metavar="FILE|DIR|GLOB...", readable=False, help="Videos to upload."),
+        typer.Argument(metavar="FILE|DIR|GLOB|URL...", readable=False, help="Videos to upload."),
     ] = None,
 ) -> int:
     """Upload files, each as exactly one video.
 
-    What was interrupted is resumed; a file that was sent already prints its UID.
+    What was interrupted is resumed; a file that was sent already prints its UID. Read from s3://,
+    https://, http:// and sftp:// URLs too, without a copy here.
 
     Examples:
 
@@ -63,9 +63,12 @@ def send(
         cfupload send --json --name "Launch" --meta team=red launch.mov
 
         cfupload send -r -j 4 --manifest sent.csv recordings
+
+        cfupload send s3://bucket/talks/big.mp4 https://example.org/b.mp4
     """
     from cfstream_upload.interruption import Interruption, signals_as
     from cfstream_upload.sending import Wishes
+    from cfstream_upload.stores import Stores
     from cfstream_upload.units import parse_time
 
     cluster = many.place()
@@ -73,36 +76,40 @@ def send(
     goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
     label = checked_label(failing.label)
-    selection = many.selection(files or [])
-    paths = selection.paths
-    if len(paths) > 1 and fields.name is not None:
-        raise UsageProblem("--name is for one file", f"Leave it out: there are {len(paths)} files.")
-    if selection.passed_over:
-        words = f"{selection.passed_over} other files in folders were passed over"
-        desk.console.say(f"{words} (--include says which are meant)")
-    interruption = Interruption()
-    report = Report(desk, len(paths))
-    for problem in selection.problems:
-        report.failed(problem)
-    with (
-        signals_as(interruption),
-        desk.session(
-            policy=policy,
-            interruption=interruption,
-            read_label=True,
-            stall=parse_time(line.stall_timeout),
-            connect_timeout=parse_time(line.connect_timeout),
-            throttle=throttle,
-            calls=line.api_budget,
-        ) as session,
-    ):
-        label = label or session.settings.label
-        wishes = Wishes(options, label, failing.again, skip_existing, goal)
-        if many.dry_run:
-            _rehearse(session, paths, wishes, many, report)
-        else:
-            _send(session, paths, wishes, many, report, cluster)
-    return report.conclude()
+    with Stores(desk.redactor) as stores:
+        selection = many.selection(files or [], stores)
+        paths = selection.paths
+        if len(paths) > 1 and fields.name is not None:
+            raise UsageProblem(
+                "--name is for one file", f"Leave it out: there are {len(paths)} files."
+            )
+        if selection.passed_over:
+            words = f"{selection.passed_over} other files in folders were passed over"
+            desk.console.say(f"{words} (--include says which are meant)")
+        interruption = Interruption()
+        report = Report(desk, len(paths))
+        for problem in selection.problems:
+            report.failed(problem)
+        with (
+            signals_as(interruption),
+            desk.session(
+                policy=policy,
+                interruption=interruption,
+                read_label=True,
+                stall=parse_time(line.stall_timeout),
+                connect_timeout=parse_time(line.connect_timeout),
+                throttle=throttle,
+                calls=line.api_budget,
+                stores=stores,
+            ) as session,
+        ):
+            label = label or session.settings.label
+            wishes = Wishes(options, label, failing.again, skip_existing, goal)
+            if many.dry_run:
+                _rehearse(session, paths, wishes, many, report)
+            else:
+                _send(session, paths, wishes, many, report, cluster)
+        return report.conclude()
 
 
 def _rehearse(
@@ -120,7 +127,7 @@ def _rehearse(
         if session.interruption.count:
             report.failed(Interrupted("Interrupted", signum=session.interruption.signum))
             return
-        done = known.done(path) if known else None
+        done = known.done(path, session.stores.glance) if known else None
         if done is not None:
             plan = f"already sent as {done.uid}, says the manifest"
             report.add(number, replace(done, outcome="skipped", plan=plan))
@@ -137,7 +144,8 @@ def _send(
     cluster: Place | None,
 ) -> None:
     if len(paths) > 1:
-        report.desk.console.batch(len(paths), sum(map(_size, paths)))
+        sizes = (session.stores.listed_size(path) for path in paths)
+        report.desk.console.batch(len(paths), sum(size for size in sizes if size))
     if many.manifest is None:
         _send_all(session, paths, wishes, many, report, None, cluster)
         return
@@ -168,7 +176,8 @@ def _send_all(
     plan = planned(session, paths, wishes, manifest)
     left = plan.left
     if session.settings.journal is not None and session.company is not None:
-        session.company.plan(len(left), sum(_size(paths[number]) for number in left))
+        sizes = (session.stores.listed_size(paths[number]) for number in left)
+        session.company.plan(len(left), sum(size for size in sizes if size))
     for number, done in plan.done:
         report.add(number, done)
     begun: dict[int, float] = {}
@@ -208,10 +217,3 @@ def _batch(
         session, paths, wishes, fail_fast=many.fail_fast, cluster=cluster, most=many.jobs,
         hear=report.desk.console.hear, environment=environment_of(session.settings),
     )  # fmt: skip
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  a Path for each of 100,000 costs seconds
-    except (OSError, ValueError):
-        return 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cfstream_upload.cluster.place import Place
     from cfstream_upload.ending import Policy
     from cfstream_upload.selection import Selection
+    from cfstream_upload.stores import Stores
     from cfstream_upload.throttle import Throttle
     from cfstream_upload.video import VideoOptions
 
@@ -269,7 +270,7 @@ class Many:
 
         return place_of(self.cluster)
 
-    def selection(self, names: list[str]) -> Selection:
+    def selection(self, names: list[str], stores: Stores) -> Selection:
         """The files that are meant. Raises `UsageProblem` and `FileProblem`."""
         from cfstream_upload.selection import Rules, names_in, read_list, select
 
@@ -282,7 +283,7 @@ class Many:
             if not listed and not names:
                 raise UsageProblem(f"The list {self.files_from} is empty", "Nothing was sent.")
         rules = Rules(self.recursive, tuple(self.include or ()), tuple(self.exclude or ()))
-        return select(names, listed, rules)
+        return select(names, listed, rules, stores)
 
 
 def _stdin() -> bytes:

@@ -16,8 +16,9 @@ from typing import Any
 from unittest import mock
 
 from cfstream_upload import envelope, pace
+from cfstream_upload.container import Container
 from cfstream_upload.emulator import model, store, uploads, videos
-from cfstream_upload.source import Container, Source
+from cfstream_upload.source import Source
 
 SCALE = 64
 CHUNK = pace.SMALLEST // SCALE

@@ -1,0 +1,263 @@
+"""Objects of S3, from moto's server: versions, changes, cuts, folders, and a death in between."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from afar import S3, s3, s3_environment
+from inprocess import MIB, Stage, stage
+from mp4 import padded_mp4, sample
+from served import Ended, Served
+
+from cfstream_upload.emulator.exchange import Exchange, Request
+from cfstream_upload.emulator.proxy import TcpProxy
+from cfstream_upload.errors import ExtraMissing, FileProblem
+from cfstream_upload.result import Result
+from cfstream_upload.selection import Rules, select
+from cfstream_upload.sending import Sending, Wishes
+from cfstream_upload.stores import Stores
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[S3]:
+    with s3() as here:
+        yield here
+
+
+@pytest.fixture(autouse=True)
+def reached(service: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3_environment(service.port).items():
+        monkeypatch.setenv(name, value)
+    # Smaller pieces, so that smaller files show the same.
+    monkeypatch.setattr("cfstream_upload.remote.PIECE", MIB)
+
+
+@pytest.fixture
+def bucket(service: S3) -> str:
+    return service.bucket(f"videos-{os.getpid()}-{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Stage:
+    return stage(tmp_path)
+
+
+def _video(folder: Path, size: int = 11 * MIB, seed: int = 0) -> bytes:
+    return padded_mp4(folder / f"{seed}.mp4", size, sparse=False, seed=seed).read_bytes()
+
+
+def _sent(scene: Stage, url: str) -> Result:
+    with scene.session() as session:
+        return Sending(session, session.stores.admit(url), Wishes()).run()
+
+
+def _is_whole(scene: Stage, uid: str | None, data: bytes) -> bool:
+    return scene.model.sha256(str(uid)) == hashlib.sha256(data).hexdigest()
+
+
+class _Once:
+    """A service that does something once, right before the first PATCH is served."""
+
+    def __init__(self, scene: Stage, act: Callable[[], object]) -> None:
+        self._inner, self._act = scene.service, act
+        self._done = False
+        self.account, self.token = scene.model.account, scene.model.token
+
+    def begin(self, request: Request) -> Exchange:
+        if request.method == "PATCH" and not self._done:
+            self._done = True
+            self._act()
+        return self._inner.begin(request)
+
+
+def test_an_object_is_sent_once_and_an_overwritten_one_again(
+    scene: Stage, service: S3, bucket: str
+) -> None:
+    data, other = _video(scene.folder), _video(scene.folder, seed=1)
+    url = service.put(bucket, "in/a [1] %20?.mp4", data)
+    sent = _sent(scene, url)
+    assert (sent.outcome, sent.size, sent.file) == ("uploaded", len(data), url)
+    assert _is_whole(scene, sent.uid, data)
+    assert [video["meta"]["name"] for video in scene.model.videos()] == ["a [1] %20?.mp4"]  # type: ignore[index]
+    assert _sent(scene, url).outcome == "already"
+    service.put(bucket, "in/a [1] %20?.mp4", other)
+    again = _sent(scene, url)
+    assert again.outcome == "uploaded"
+    assert _is_whole(scene, again.uid, other)
+
+
+def test_an_object_that_changes_or_vanishes_while_it_is_sent_leaves_nothing(
+    scene: Stage, service: S3, bucket: str
+) -> None:
+    data, other = _video(scene.folder), _video(scene.folder, seed=1)
+    for act, words in (
+        (lambda: service.put(bucket, "a.mp4", other), "changed"),
+        (lambda: service.delete(bucket, "a.mp4"), "no such file"),
+    ):
+        url = service.put(bucket, "a.mp4", data)
+        scene.service = _Once(scene, act)
+        sent = _sent(scene, url)
+        scene.service = scene.model
+        assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
+        assert sent.error is not None
+        assert words in sent.error.message.lower()
+    assert scene.model.videos() == []
+    assert scene.open_rows() == []
+
+
+def test_of_a_bucket_with_versions_the_one_that_was_opened_is_sent_to_its_end(
+    scene: Stage, service: S3
+) -> None:
+    bucket = service.bucket(f"versions-{os.getpid()}", versioned=True)
+    data, other = _video(scene.folder), _video(scene.folder, seed=1)
+    url = service.put(bucket, "a.mp4", data)
+    scene.service = _Once(scene, lambda: service.put(bucket, "a.mp4", other))
+    sent = _sent(scene, url)
+    assert sent.outcome == "uploaded"
+    assert _is_whole(scene, sent.uid, data)
+
+
+def test_a_line_that_cuts_downloads_short_harms_no_byte(
+    scene: Stage, service: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _video(scene.folder)
+    url = service.put(bucket, "cut.mp4", data)
+    with TcpProxy("127.0.0.1", service.port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        scene.service = _Once(scene, proxy.break_connections)
+        sent = _sent(scene, url)
+    assert sent.outcome == "uploaded"
+    assert _is_whole(scene, sent.uid, data)
+
+
+def test_what_cannot_be_read_says_why(
+    service: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.put(bucket, "empty.mp4", b"")
+    with Stores() as stores:
+        for key, words in (("none.mp4", "no such file"), ("empty.mp4", "is empty")):
+            with pytest.raises(FileProblem, match=words):
+                stores.open(f"s3://{bucket}/{key}")
+        with pytest.raises(FileProblem, match="no such file"):
+            stores.open("s3://no-such-bucket-at-all/a.mp4")
+        with pytest.raises(FileProblem, match="s3 cannot be asked"):
+            stores.open("s3://NO_BUCKET!/a.mp4")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with Stores() as stores, pytest.raises(FileProblem, match="no credentials"):
+        stores.open(f"s3://{bucket}/a.mp4")
+
+
+def test_a_kind_whose_extra_is_not_installed_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [one for one in sys.modules if one.endswith((".froms3", ".fromsftp"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "asyncssh", None)
+    for scheme in ("s3", "sftp"):
+        with Stores() as stores, pytest.raises(ExtraMissing) as refused:
+            stores.open(f"{scheme}://there/a.mp4")
+        assert refused.value.hint == f"Run: pip install 'cfstream-upload[{scheme}]'"
+        assert refused.value.exit_code == 3
+
+
+@pytest.fixture(scope="module")
+def full(service: S3) -> str:
+    name = service.bucket(f"folders-{os.getpid()}")
+    for key in (
+        "v/", "v/b.mp4", "v/a.MOV", "v/notes.txt", "v/.hidden.mp4", "v/deep/c.mkv",
+        "v/deep/er/d.ts", "v/.git/e.mp4", "v/skip/f.mp4", "v2/g.mp4",
+    ):  # fmt: skip
+        service.put(name, key, b"" if key == "v/" else b"x" * len(key))
+    return name
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    with Stores() as opened:
+        yield opened
+
+
+class TestFolders:
+    def _chosen(self, stores: Stores, url: str, **rules: object) -> list[str]:
+        found = select([url], [], Rules(**rules), stores).paths  # type: ignore[arg-type]
+        assert all(stores.listed_size(one) for one in found)
+        return [one.partition("/v")[2] for one in found]
+
+    def test_a_prefix_that_ends_with_a_slash_stands_for_the_videos_below_it(
+        self, full: str, stores: Stores
+    ) -> None:
+        url = f"s3://{full}/v/"
+        assert self._chosen(stores, url) == ["/a.MOV", "/b.mp4"]
+        assert self._chosen(stores, url, recursive=True, exclude=("skip", "*.mkv")) == [
+            "/a.MOV", "/b.mp4", "/deep/er/d.ts",
+        ]  # fmt: skip
+        assert self._chosen(stores, url, include=("*.txt",)) == ["/notes.txt"]
+        with pytest.raises(FileProblem, match="no file in this folder"):
+            select([f"s3://{full}/none/"], [], Rules(), stores)
+
+    def test_a_pattern_is_matched_by_the_service_s_own_list(
+        self, full: str, stores: Stores
+    ) -> None:
+        assert self._chosen(stores, f"s3://{full}/v/*.mp4") == ["/.hidden.mp4", "/b.mp4"]
+        assert self._chosen(stores, f"s3://{full}/v/[ab].*") == ["/a.MOV", "/b.mp4"]
+        assert self._chosen(stores, f"s3://{full}/v/**/*.ts") == ["/deep/er/d.ts"]
+        assert self._chosen(stores, f"s3://{full}/v*/?.mp4") == ["/b.mp4", "2/g.mp4"]
+        with pytest.raises(FileProblem, match="no file matches"):
+            select([f"s3://{full}/v/*.avi"], [], Rules(), stores)
+
+
+def test_a_batch_of_objects_and_files_goes_side_by_side_and_the_manifest_knows_each(
+    stream: Served, ran: Callable[..., Ended], service: S3, bucket: str
+) -> None:
+    for number in range(3):
+        service.put(bucket, f"d/{number}.mp4", sample() + bytes(number))
+    stream.file("local.mp4", MIB)
+    command = ("send", "-j3", "--manifest", "m.csv", f"s3://{bucket}/d/", "local.mp4", "--json")
+    first = ran(*command)
+    assert first.code == 0
+    uids = [upload["uid"] for upload in first.document["uploads"]]
+    assert len(set(uids)) == 4
+    creates = stream.methods().count("POST")
+    again = ran(*command)
+    assert [upload["uid"] for upload in again.document["uploads"]] == uids
+    assert {upload["outcome"] for upload in again.document["uploads"]} == {"already"}
+    assert stream.methods().count("POST") == creates == 4
+    assert f"s3://{bucket}/d/1.mp4,{uids[1]}" in (stream.folder / "m.csv").read_text()
+    assert f"s3://{bucket}/d/1.mp4" in ran("status", "--json").out
+
+
+def test_after_a_kill_the_same_command_sends_no_acknowledged_byte_again(
+    stream: Served, ran: Callable[..., Ended], service: S3, bucket: str
+) -> None:
+    data = _video(stream.folder, 16 * MIB)
+    url = service.put(bucket, "big.mp4", data)
+    stream.proxy.limit_rate(4 * MIB)
+    process = stream.start("send", "--chunk-size", "5M", url)
+    stream.wait_until(
+        lambda: any(one.method == "PATCH" and (one.known or 0) > 0 for one in stream.ledger.asked)
+    )
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    stream.proxy.limit_rate(None)
+    killed = len(stream.ledger.asked)
+    ended = ran("send", "--json", url)
+    assert ended.code == 0, ended.err
+    (upload,) = ended.document["uploads"]
+    assert (upload["outcome"], upload["file"]) == ("resumed", url)
+    assert upload["resumed_from"] >= 5 * MIB
+    patches = [one for one in stream.ledger.asked[killed:] if one.method == "PATCH"]
+    assert all(one.offset == one.known for one in patches)
+    assert [stream.model.sha256(video["uid"]) for video in stream.videos()] == [
+        hashlib.sha256(data).hexdigest()
+    ]
