@@ -338,12 +338,14 @@ class OneFile:
         return told
 
     def _recorded(self, attempt: Attempt) -> Attempt:
-        while True:
+        for _ in range(MOST_STARTED_OVER):
             try:
                 return self.session.journal.record(attempt)
             except Estranged:
                 if not self.session.regain(self.key, self.path):
                     raise TakenOver("another process took this upload over") from None
+        words = "the connection to the journal is lost again and again"
+        raise JournalProblem(words, "Look at the server's log.")
 
     def _pay_what_is_left(self) -> None:
         """Twins of a create that a proxy repeated; they change nothing of this success."""

@@ -53,8 +53,8 @@ CREATE_GRACE = 5.0
 
 CALL_DEADLINE = 60.0
 PROGRESS_EVERY = 0.1
-MOST_REGAINED = 100
-"""How often one carriage takes its lost lock again (law 11)."""
+MOST_REGAINED = 10
+"""How often a carriage takes its lost lock again without getting on (law 11)."""
 
 
 @dataclass
@@ -313,6 +313,7 @@ class Carriage:
     def _learn(self, attempt: Attempt) -> None:
         before, wanted_gone = self.attempt, self._wanted_gone()
         self._record(attempt)
+        self._regained = 0
         if attempt.now.certain and before.uid and self.resumed_from is None and self._is_old():
             self.resumed_from = attempt.offset
             size = attempt.file.size

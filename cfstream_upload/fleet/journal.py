@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from cfstream_upload.ledger import Wait
 
 
+MOST_LOST = 10
+"""How often the connection may be lost over one statement (law 11)."""
+
+
 def _impatient(tries: int, why: str) -> bool:
     return False
 
@@ -182,10 +186,11 @@ class FleetJournal:
     def ask(self, sql: str, values: Values | None = None) -> list[Row]:
         """What a statement brings that may be carried out twice; waits for an outage to end."""
         wait = self.trust.waits()
-        while True:
+        for _ in range(MOST_LOST):
             self._reached(wait)
             with contextlib.suppress(Lost):
                 return self.link.run(sql, values)
+        raise self._estranged()
 
     def _reached(self, wait: Wait) -> None:
         tries = 0
