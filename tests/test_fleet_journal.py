@@ -266,3 +266,16 @@ def test_the_commands_work_with_a_shared_journal(
     refused = ran("cleanup", "--rebuild", "--yes")
     assert (refused.code, "is sound" in refused.err) == (2, True)
     assert not (stream.folder / "state" / "journal.db").exists()
+
+
+def test_a_sample_of_faults_keeps_the_promise_on_a_shared_journal(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from enumeration.__main__ import faults_of, played
+    from simulation import stage as playing
+
+    monkeypatch.setattr(playing, "DATABASE", [database])
+    for flow in ("fresh", "rolled back"):
+        faults = faults_of(flow, twice=False, one_in=40, seed=3)
+        assert faults
+        assert played(flow, faults, one_end=False) == []

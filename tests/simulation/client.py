@@ -95,7 +95,8 @@ class FleetLedger(FleetJournal):
         self.link.run = self._struck  # type: ignore[method-assign]
 
     def _struck(self, sql: str, values: object = None, **how: object) -> list[Row]:
-        if not sql.startswith(("INSERT", "UPDATE", "DELETE", "WITH")):
+        ours = "cfupload.attempts" in sql or "cfupload.watches" in sql
+        if not ours or not sql.startswith(("INSERT", "UPDATE", "DELETE", "WITH")):
             return self._run(sql, values, **how)  # type: ignore[arg-type]  # passed through
         struck = self.world.at("commit")
         for disaster in struck:
