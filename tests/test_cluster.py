@@ -367,3 +367,9 @@ def test_a_plan_and_its_order_are_read_back_as_they_were() -> None:
     read = letters.read_order(letters.written_order(given))
     assert Plan.read(read["plan"]) == plan
     assert (read["path"], read["rate"], read["terms"]) == (ODD, 1.5, TERMS)
+
+
+def test_a_worker_that_died_while_it_was_asked_stops_nobody() -> None:
+    judge(TERMS, {"tcp://127.0.0.1:1": ConnectionResetError()})
+    with pytest.raises(ConfigProblem):
+        judge(TERMS, {"tcp://127.0.0.1:1": RuntimeError()})

@@ -116,7 +116,7 @@ CONDUCTORS = {
         "video",
     },
     "batch": {"debts", "errors", "onefile", "result", "sending", "session", "stores"},
-    "planning": {"attempt", "manifest", "onefile", "result", "session"},
+    "planning": {"attempt", "locations", "manifest", "onefile", "result", "session"},
     "calling": {"config", "errors", "events", "interruption", "result", "safetext"},
     "sending": {
         "attempt", "calling", "config", "container", "ending", "errors", "events", "interruption",

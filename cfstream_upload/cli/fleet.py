@@ -24,6 +24,8 @@ def add_to(app: typer.Typer) -> None:
         Examples:
 
         cfupload fleet status
+
+        cfupload fleet status --json
         """,
     )
     group.callback()(keeping_everywhere())

@@ -99,11 +99,11 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
         with every(wanted.kill_every, trouble):
             while len(codes) < MOST_RUNS and (not codes or codes[-1]):
                 print(f"run {len(codes) + 1}", file=sys.stderr, flush=True)
-                with (folder / f"run-{len(codes) + 1}.err").open("wb") as log:
-                    ended = subprocess.run(
-                        command, env=environment, stdout=subprocess.PIPE, stderr=log, check=False
-                    )
+                ended = subprocess.run(command, env=environment, capture_output=True, check=False)
                 codes.append(ended.returncode)
+                if ended.returncode:
+                    # Names of files and exit codes are all that it could tell of anybody.
+                    print(_why(ended.stderr), file=sys.stderr, flush=True)
         took = time.monotonic() - began
         rows = subprocess.run(
             [*COMMAND, "status", "--json"], env=environment, stdout=subprocess.PIPE, check=False
@@ -123,6 +123,11 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
             "rows": dict(conditions),
             "broken": broken(model, digests, len(journal) - conditions["receipt"]),
         }
+
+
+def _why(said: bytes) -> str:
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if "error" in line]
+    return "\n".join(f"  {line}" for line in lines[-5:])
 
 
 def _arrived(model: Stream) -> int:
