@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+
+yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
 FLEET = Path(__file__).parent.parent / "examples" / "fleet"
 SCRIPTS = sorted(FLEET.glob("*.sh"))

@@ -131,6 +131,12 @@ def _smooth(figures: Figures) -> tuple[str, bool]:
     return f"{worst:.1%}", worst <= 0.1
 
 
+def _claim(figures: Figures) -> tuple[str, bool]:
+    found = figures["claim"]
+    words = f"{found['ms']:g} ms, {found['ms_99']:g} ms at the 99th percentile"
+    return f"{words}, of {found['rows']:,} rows", found["ms_99"] <= 5
+
+
 def _planned(figures: Figures) -> tuple[str, bool]:
     found = figures["planning"]
     words = f"{found['seconds']:.1f} s and {found['peak']:.0f} MiB for {found['files']:,} files"
@@ -193,6 +199,7 @@ _GOALS: tuple[tuple[str, str, _Figure], ...] = (
     ("--bwlimit over ten seconds, one job / four", "within 3 %", _limit),
     ("--bwlimit, the worst second", "within 10 %", _smooth),
     ("a fleet on lines of 100 Mbit/s each, to linear, where a core is idle", ">= 0.95", _linear),
+    ("a claim in a journal on PostgreSQL", "<= 5 ms", _claim),
     ("a batch of which 99 in 100 are done, planned", "<= 10 s, <= 200 MiB", _planned),
     ("the embedded Stream, ingest in one connection", f">= {INGEST} MB/s, or as the disk",
      _ingest),

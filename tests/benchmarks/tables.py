@@ -158,6 +158,12 @@ def lines(result: Json) -> str:
                 f"`--bwlimit`, {name}: {one['off']:+.1%} over {one['seconds']:.1f} s; {each}"
             )
     said += _fleet(figures)
+    if "ms" in (found := figures.get("claim", {})):
+        said.append(
+            f"{found['claims']} claims (lock, the file's rows, a new row) in a journal of "
+            f"{found['rows']:,} rows on PostgreSQL: {found['ms']:g} ms, the median; "
+            f"{found['ms_99']:g} ms at the 99th percentile"
+        )
     said += _embedded(figures)
     said += [
         f"{work} failed: {found['failed']}" for work, found in figures.items() if "failed" in found

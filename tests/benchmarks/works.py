@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from benchmarks.bench import GIB, Bench, Json, gaps, paced, requests, wasted
+from benchmarks.claim import claim
 from benchmarks.clients import CFUPLOAD, HERE, Client, cfupload, environment
 from benchmarks.ingest import crowd, ingest
 from benchmarks.measuring import MIB, Taken, measured, medians
@@ -307,6 +308,6 @@ WORKS: dict[str, Callable[[Bench], Json]] = {
     work.__name__: work
     for work in (
         start, small, journal, ceiling, whole, marginal, line, twenty, many, cuts, resume,
-        fatal, bwlimit, pacing, memory, scaling, planning, ingest, crowd,
+        fatal, bwlimit, pacing, memory, scaling, claim, planning, ingest, crowd,
     )
 }  # fmt: skip
