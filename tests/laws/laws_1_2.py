@@ -31,7 +31,7 @@ LAWS_1_2 = (
     ),
     Removal(
         "1.6", "408, 409, 425 and 429 are no refusal", "stream.py",
-        "_NOT_PROOF = {408, 409, 425, 429}", "_NOT_PROOF: set[int] = set()",
+        "_NOT_PROOF = {408, 409, 425, _TOO_MANY}", "_NOT_PROOF: set[int] = set()",
     ),
     Removal(
         "1.7", "a 5xx is no refusal", "stream.py",

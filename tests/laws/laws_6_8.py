@@ -246,7 +246,7 @@ LAWS_6_8 = (
     ),
     Removal(
         "8.13", "which only debts can be", "sweeping.py",
-        "if name in (row.uid, row.id) and row.is_debt:", "if name in (row.uid, row.id):",
+        "        if row.is_debt:\n            try:", "        if row:\n            try:",
     ),
     Removal(
         "8.14", "another file's debt only warns", "onefile.py",

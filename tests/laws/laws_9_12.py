@@ -7,7 +7,7 @@ from laws.removal import Removal
 LAWS_9_12 = (
     Removal(
         "9.1", "that a UID is told is written before", "onefile.py",
-        "told = self.session.journal.record(replace(done, told=True, now=Now()))",
+        "told = self._recorded(replace(done, told=True, now=Now()))",
         "told = replace(done, told=True, now=Now())",
     ),
     Removal(
