@@ -3,7 +3,10 @@
 A random worker gets ``kill -9`` every two seconds, the database is restarted twice at once (as by a
 crash), the line is cut and replies are lost by chance; then the same command again, until it says
 that all is done. What must hold then: of each file exactly one video, its SHA-256 the file's,
-nothing pending, no open row. Needs PostgreSQL (any version from 13 on) and the extra ``fleet``.
+nothing pending, no open row but those of creates that nobody answered; and none at all after a
+``cleanup`` a day later by Stream's clock, for so long they may still be delivered.
+
+Needs PostgreSQL (any version from 13 on) and the extra ``fleet``.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ sys.path.insert(0, str(HERE.parent))
 
 COMMAND = [sys.executable, "-P", "-m", "cfstream_upload"]
 MOST_RUNS = 10
+DAY = 26 * 3600.0
 
 
 def main() -> int:
@@ -59,7 +63,8 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
     from storm.weather import FAULTS, Restarts, every
 
     chance = random.Random(wanted.seed)
-    model = Stream()
+    later = 0.0
+    model = Stream(now=lambda: time.time() + later)
     began = time.monotonic()
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
@@ -105,11 +110,12 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
                     # Names of files and exit codes are all that it could tell of anybody.
                     print(_why(ended.stderr), file=sys.stderr, flush=True)
         took = time.monotonic() - began
-        rows = subprocess.run(
-            [*COMMAND, "status", "--json"], env=environment, stdout=subprocess.PIPE, check=False
-        )
-        journal = json.loads(rows.stdout)["journal"]
-        conditions = Counter(row["condition"] for row in journal)
+        found = broken(model, digests, _open(_journal(environment), but="intended"))
+        unanswered = len(_open(_journal(environment)))
+        later = DAY
+        subprocess.run([*COMMAND, "cleanup", "--yes"], env=environment, check=False)
+        journal = _journal(environment)
+        found += broken(model, digests, _open(journal))
         return {
             "files": wanted.files,
             "gigabytes": round(sum(sizes) / 1e9, 2),
@@ -120,9 +126,21 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
             "runs of the command, by exit code": codes,
             "seconds": round(took),
             "videos": len(model.videos()),
-            "rows": dict(conditions),
-            "broken": broken(model, digests, len(journal) - conditions["receipt"]),
+            "creates without an answer at the end": unanswered,
+            "rows a day later": dict(Counter(row["condition"] for row in journal)),
+            "broken": found,
         }
+
+
+def _journal(environment: dict[str, str]) -> list[dict[str, Any]]:
+    command = [*COMMAND, "status", "--json"]
+    told = subprocess.run(command, env=environment, capture_output=True, check=False)
+    rows: list[dict[str, Any]] = json.loads(told.stdout)["journal"]
+    return rows
+
+
+def _open(rows: list[dict[str, Any]], but: str = "") -> list[dict[str, Any]]:
+    return [row for row in rows if row["condition"] != "receipt" and row["stage"] != but]
 
 
 def _why(said: bytes) -> str:

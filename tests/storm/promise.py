@@ -23,7 +23,7 @@ def states(model: Stream) -> list[tuple[str, str]]:
     return [(video["uid"], video["status"]["state"]) for video in videos]
 
 
-def broken(model: Stream, digests: Sequence[str], open_rows: int) -> list[str]:
+def broken(model: Stream, digests: Sequence[str], open_rows: Sequence[object]) -> list[str]:
     """What does not hold, in words; empty when the promise was kept."""
     found = states(model)
     pending = [uid for uid, state in found if state == "pendingupload"]
@@ -33,6 +33,6 @@ def broken(model: Stream, digests: Sequence[str], open_rows: int) -> list[str]:
         (len(pending), "videos are pending"),
         ((wanted - there).total(), "files have no whole video"),
         ((there - wanted).total(), "videos are one too many, or other bytes"),
-        (open_rows, "rows of the journal are open"),
+        (len(open_rows), "rows of the journal are open"),
     ]
     return [f"{count} {words}" for count, words in told if count]
