@@ -11,39 +11,18 @@ import httpx
 
 from cfstream_upload.errors import FileProblem
 from cfstream_upload.locations import Location, no_folder
-from cfstream_upload.stored import (
-    CONNECT_TIMEOUT,
-    READ_TIMEOUT,
-    Facts,
-    Hiccup,
-    changed,
-    forbidden,
-    missing,
-    whole,
-)
+from cfstream_upload.stored import Facts, Hiccup, changed, forbidden, missing, whole
+from cfstream_upload.webline import PASSING, is_encoded, range_told, taken, web_client, words
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})\Z", re.ASCII)
 _NO_BYTES = re.compile(r"bytes \*/0\Z", re.ASCII)
 _MOST_REDIRECTS = 5
-_PASSING = {408, 425, 429}
 
 
 class Web:
     """Every ``http://`` and ``https://`` host; proxies and trust are as the environment says."""
 
     def __init__(self) -> None:
-        context = httpx.create_ssl_context()
-        # Beside certifi's: a company's own authority lives in the system's store.
-        context.load_default_certs()
-        # Python writes the keys of every connection to the file that SSLKEYLOGFILE names.
-        context.keylog_filename = None  # type: ignore[assignment]  # a path, say the stubs
-        timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None)
-        self._client = httpx.AsyncClient(
-            verify=context,
-            timeout=timeout,
-            headers={"user-agent": "cfstream-upload", "accept-encoding": "identity"},
-            limits=httpx.Limits(max_connections=None),
-        )
+        self._client = web_client()
 
     async def facts(self, where: Location, pinned: Facts | None) -> Facts:
         """Told by a GET of one byte: a HEAD is often not allowed, and promises no ranges."""
@@ -83,26 +62,17 @@ class Web:
                 async with self._client.stream("GET", url, headers=headers) as answer:
                     if answer.next_request is None:
                         _judge(where, answer.status_code, bool(condition))
-                        data = await _taken(answer, stop - start)
+                        data = await taken(answer, stop - start)
                         return answer.status_code, answer.headers, data
                     url = _followed(where, url, answer.next_request.url)
         except httpx.TransportError as error:
-            trouble = _WORDS.get(type(error), "the connection was cut")
+            trouble = words(error)
         except (httpx.InvalidURL, httpx.StreamError):
             raise FileProblem(f"not a proper URL: {where.text}", "Check it.") from None
         if trouble:
             # Raised out here: the library's text, which may quote the URL, is not in the context.
             raise Hiccup(f"{where.host}: {trouble}")
         raise FileProblem(f"too many redirects: {where.text}", "Check the address.")
-
-
-_WORDS: dict[type[Exception], str] = {
-    httpx.ConnectError: "no connection",
-    httpx.ConnectTimeout: "no connection in time",
-    httpx.ReadTimeout: "no answer in time",
-    httpx.ProxyError: "the proxy refused the way",
-    httpx.UnsupportedProtocol: "a redirect to something that is not http",
-}
 
 
 def _followed(where: Location, before: httpx.URL, after: httpx.URL) -> httpx.URL:
@@ -112,16 +82,6 @@ def _followed(where: Location, before: httpx.URL, after: httpx.URL) -> httpx.URL
             "Name the final address if you trust it.",
         )
     return after
-
-
-async def _taken(answer: httpx.Response, most: int) -> bytes:
-    """The body, of which no more is read than was asked for."""
-    data = bytearray()
-    async for part in answer.aiter_raw():
-        data += part
-        if len(data) > most:
-            break
-    return bytes(data)
 
 
 def _judge(where: Location, status: int, conditional: bool) -> None:
@@ -135,7 +95,7 @@ def _judge(where: Location, status: int, conditional: bool) -> None:
     if status in (401, 403, 407):
         signed = "A signed URL expires: make a new one and run the same command with it."
         raise forbidden(where, f"HTTP {status}", signed if where.query else "Check the address.")
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in PASSING:
         raise Hiccup(f"{where.host}: HTTP {status}")
     if status == 200:
         raise _no_ranges(where)
@@ -151,14 +111,14 @@ def _no_ranges(where: Location) -> FileProblem:
 
 def _facts(where: Location, headers: httpx.Headers, start: int, stop: int) -> Facts:
     """What a 206 tells of the whole; it must be about the very range that was asked for."""
-    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+    if is_encoded(headers):
         raise FileProblem(
             f"the server sends it encoded: {where.text}", "Download it first, then send the copy."
         )
-    found = _CONTENT_RANGE.match(headers.get("content-range", ""))
+    found = range_told(headers)
     if found is None:
         raise _no_ranges(where)
-    first, last, total = (int(number) for number in found.groups())
+    first, last, total = found
     if first != start or last != min(stop, total) - 1:
         raise Hiccup(f"{where.host}: another range than was asked for")
     return Facts(total, headers.get("etag", ""), "", _moment(headers.get("last-modified", "")))

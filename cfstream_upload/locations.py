@@ -14,14 +14,18 @@ from urllib.parse import unquote, urlsplit
 
 from cfstream_upload.errors import FileProblem, UsageProblem
 
-SCHEMES = ("s3", "https", "http", "sftp")
+SCHEMES = ("s3", "gs", "https", "http", "sftp")
 """Of places beyond this machine; ``file://`` is a path."""
+
+BUCKETS = frozenset({"s3", "gs"})
+"""Of objects in buckets: a key is any text, and nothing in it is an escape."""
 
 MAGIC = frozenset("*?[")
 """Characters that make a pattern of a name."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _UNFIT = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
+_GOOGLES = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z", re.ASCII)
 _PORTS = {"http": 80, "https": 443, "sftp": 22}
 
 
@@ -30,8 +34,8 @@ class Location:
     """A place beyond this machine.
 
     ``text`` is the URL that is shown and recorded: without query and fragment. ``host`` is the
-    bucket of s3, else a host's name, ``port`` 0 where none is named; ``path`` what follows it: a
-    key as it is, else percent-encoded as in the URL. ``query`` may be a secret.
+    bucket of s3 and gs, else a host's name, ``port`` 0 where none is named; ``path`` what follows
+    it: a key as it is, else percent-encoded as in the URL. ``query`` may be a secret.
     """
 
     scheme: str
@@ -51,7 +55,7 @@ class Location:
     def name(self) -> str:
         """The last part of the path, decoded; the host's where there is none."""
         last = self.path.rstrip("/").rpartition("/")[2]
-        return (last if self.scheme == "s3" else unquote(last)) or self.host
+        return (last if self.scheme in BUCKETS else unquote(last)) or self.host
 
     @property
     def is_folder(self) -> bool:
@@ -93,9 +97,9 @@ def located(name: str) -> Location | None:
             f"{scheme}:// is no kind of source that is known",
             f"Known are {known}. A file of such a name: write ./ before it.",
         )
-    if _UNFIT.search(rest if scheme != "s3" else rest.replace(" ", "")):
+    if _UNFIT.search(rest if scheme not in BUCKETS else rest.replace(" ", "")):
         raise UsageProblem(f"This {scheme}:// URL has characters that a URL cannot have", _SPELL)
-    return _bucket(rest) if scheme == "s3" else _web(scheme, rest)
+    return _bucket(scheme, rest) if scheme in BUCKETS else _web(scheme, rest)
 
 
 def path_of(name: str) -> str:
@@ -115,14 +119,27 @@ def path_of(name: str) -> str:
 _SPELL = "Write it as a browser shows it, with %20 for a space."
 
 
-def _bucket(rest: str) -> Location:
+_CREDENTIALS = {
+    "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like, carry them.",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS names the file that carries them.",
+}
+
+
+def _bucket(scheme: str, rest: str) -> Location:
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
-        raise _credentials("s3", "AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like, carry them.")
+        raise _credentials(scheme, _CREDENTIALS[scheme])
     if not bucket:
-        raise UsageProblem("This s3:// URL names no bucket", "Like: s3://bucket/folder/a.mp4")
-    # A key is any text: nothing in it is a query, a fragment or an escape.
-    return Location("s3", f"s3://{bucket}/{key}", bucket, key)
+        raise UsageProblem(
+            f"This {scheme}:// URL names no bucket", f"Like: {scheme}://bucket/folder/a.mp4"
+        )
+    # S3's own rules are left to the service, for those that only speak S3 have others.
+    if scheme == "gs" and not _GOOGLES.match(bucket):
+        raise UsageProblem(
+            "This gs:// URL names no bucket that could be",
+            "A bucket's name has 3 to 222 small letters, digits, and - _ . between them.",
+        )
+    return Location(scheme, f"{scheme}://{bucket}/{key}", bucket, key)
 
 
 def _web(scheme: str, rest: str) -> Location:

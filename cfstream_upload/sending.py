@@ -219,7 +219,7 @@ def send(
 ) -> Result:
     """Upload one file as exactly one video and wait until Stream has it, or is as far as ``wait``.
 
-    ``path`` may be a URL: ``s3://``, ``https://``, ``http://`` or ``sftp://``.
+    ``path`` may be a URL: ``s3://``, ``gs://``, ``https://``, ``http://`` or ``sftp://``.
     ``settings`` come from `cfstream_upload.settings`; left out, from the environment and the config
     file, as the command's do. ``on_event`` hears what happens, in the calling thread.
     ``interruption.stop()`` from any thread rolls the upload back. Threads may send different files

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from cfstream_upload.attempt import Identity
 from cfstream_upload.errors import CfuploadError, ExtraMissing, FileProblem, UsageProblem, shortage
 from cfstream_upload.interruption import Interruption
-from cfstream_upload.locations import Location, is_url, located, no_folder, path_of
+from cfstream_upload.locations import BUCKETS, Location, is_url, located, no_folder, path_of
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.source import Sendable, Source, glance
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cfstream_upload.reading import Reader, Said
     from cfstream_upload.stored import Facts, Store
 
-EXTRAS = {"s3": "s3", "sftp": "sftp"}
+EXTRAS = {"s3": "s3", "gs": "gcs", "sftp": "sftp"}
 """Which extra a scheme needs; those of the web need none."""
 
 _TRIES = 3
@@ -193,7 +193,7 @@ async def _next(listing: object) -> list[tuple[str, Facts]] | None:
 def _key(where: Location) -> tuple[str, ...]:
     if where.scheme == "sftp":
         return ("sftp", where.user, where.host, str(where.port))
-    return ("s3",) if where.scheme == "s3" else ("web",)
+    return (where.scheme,) if where.scheme in BUCKETS else ("web",)
 
 
 def _made(where: Location) -> Store:
@@ -202,6 +202,10 @@ def _made(where: Location) -> Store:
             from cfstream_upload.froms3 import Buckets
 
             return Buckets()
+        if where.scheme == "gs":
+            from cfstream_upload.fromgcs import GoogleBuckets
+
+            return GoogleBuckets()
         if where.scheme == "sftp":
             from cfstream_upload.fromsftp import Host
 

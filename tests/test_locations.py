@@ -31,6 +31,7 @@ def test_a_file_url_is_the_path_it_means() -> None:
     [
         ("s3://b/d/k #1?.mp4", "s3://b/d/k #1?.mp4", "k #1?.mp4"),
         ("S3://b", "s3://b/", "b"),
+        ("GS://b-1.example/d/k #1?.mp4", "gs://b-1.example/d/k #1?.mp4", "k #1?.mp4"),
         ("HTTPS://Host.Example:443/a%20b.mp4?sig=x#t", "https://host.example/a%20b.mp4", "a b.mp4"),
         ("http://h:8080", "http://h:8080/", "h"),
         ("http://[::1]:80/v.mp4", "http://[::1]/v.mp4", "v.mp4"),
@@ -59,6 +60,7 @@ def test_numbers_tell_places_apart_and_nothing_else() -> None:
     assert numbers("sftp://me@h/a") == numbers("sftp://you@h:22/a")
     different = {numbers(name) for name in ("https://h/a", "http://h/a", "https://h/b", "s3://h/a")}
     assert len(different) == 4
+    assert numbers("gs://bucket/a") != numbers("s3://bucket/a")
     assert all(0 <= number < 2**64 for pair in different for number in pair)
 
 
@@ -71,6 +73,9 @@ def test_numbers_tell_places_apart_and_nothing_else() -> None:
         ("sftp://me:secret@host/a.mp4", "must not hold credentials"),
         ("s3://key:secret@bucket/a.mp4", "must not hold credentials"),
         ("s3:///a.mp4", "names no bucket"),
+        ("gs:///a.mp4", "names no bucket"),
+        ("gs://secret@bucket/a.mp4", "must not hold credentials"),
+        ("gs://No_Bucket!/a.mp4", "no bucket that could be"),
         ("https:///a.mp4", "names no host"),
         ("https://host:port/a.mp4", "malformed"),
         ("https://[::1/a.mp4", "malformed"),

@@ -160,14 +160,15 @@ def test_what_cannot_be_read_says_why(
 def test_a_kind_whose_extra_is_not_installed_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in [one for one in sys.modules if one.endswith((".froms3", ".fromsftp"))]:
+    for name in [one for one in sys.modules if one.endswith((".froms3", ".fromsftp", ".fromgcs"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setitem(sys.modules, "asyncssh", None)
-    for scheme in ("s3", "sftp"):
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    for scheme, extra in (("s3", "s3"), ("sftp", "sftp"), ("gs", "gcs")):
         with Stores() as stores, pytest.raises(ExtraMissing) as refused:
             stores.open(f"{scheme}://there/a.mp4")
-        assert refused.value.hint == f"Run: pip install 'cfstream-upload[{scheme}]'"
+        assert refused.value.hint == f"Run: pip install 'cfstream-upload[{extra}]'"
         assert refused.value.exit_code == 3
 
 

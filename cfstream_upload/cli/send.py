@@ -54,7 +54,7 @@ def send(
     """Upload files, each as exactly one video.
 
     What was interrupted is resumed; a file that was sent already prints its UID. Read from s3://,
-    https://, http:// and sftp:// URLs too, without a copy here.
+    gs://, https://, http:// and sftp:// URLs too, without a copy here.
 
     Examples:
 
