@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import httpx
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
@@ -170,6 +172,29 @@ class S3:
 
     def delete(self, bucket: str, key: str) -> None:
         self.client.delete_object(Bucket=bucket, Key=key)
+
+    @contextmanager
+    def guarded(self) -> Iterator[dict[str, str]]:
+        """IAM's rules hold; the environment of a user who is known and may do nothing."""
+        from botocore.session import Session
+
+        base = f"http://127.0.0.1:{self.port}"
+        known = {"aws_access_key_id": "other", "aws_secret_access_key": "other-other"}
+        with closing(
+            Session().create_client("iam", region_name="us-east-1", endpoint_url=base, **known)
+        ) as iam:
+            iam.create_user(UserName="poor")
+            key = iam.create_access_key(UserName="poor")["AccessKey"]
+        rules = f"{base}/moto-api/reset-auth"
+        # So many calls are let through before the rules hold.
+        httpx.post(rules, content="0").raise_for_status()
+        try:
+            yield {
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            }
+        finally:
+            httpx.post(rules, content="inf").raise_for_status()
 
 
 def _listens(port: int) -> bool:

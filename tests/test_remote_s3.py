@@ -157,6 +157,22 @@ def test_what_cannot_be_read_says_why(
         stores.open(f"s3://{bucket}/a.mp4")
 
 
+def test_who_may_not_read_is_told_so_and_what_to_do(
+    service: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = service.put(bucket, "v/a.mp4", b"x")
+    with service.guarded() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with Stores() as stores:
+            # A HEAD has no body that could tell more than its status.
+            with pytest.raises(FileProblem, match=r"reading is not allowed \(403\)") as refused:
+                stores.open(url)
+            with pytest.raises(FileProblem, match=r"reading is not allowed \(AccessDenied\)"):
+                select([f"s3://{bucket}/v/"], [], Rules(), stores)
+    assert "AWS_PROFILE" in refused.value.hint
+
+
 def test_a_kind_whose_extra_is_not_installed_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
