@@ -122,13 +122,13 @@ class GoogleBuckets:
         most: int,
     ) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and at most a little more than ``most`` bytes of an answer."""
-        for anew in (False, True):
-            known = await self._identity.headers(where, anew=anew) if self._identity else {}
-            answer = await self._once(where, path, asked, {**headers, **known}, most)
-            # A token may be withdrawn before its time; then another may do.
-            if answer[0] != 401 or not known:
-                break
-        return answer
+        known = await self._identity.headers(where, anew=False) if self._identity else {}
+        answer = await self._once(where, path, asked, {**headers, **known}, most)
+        if answer[0] != 401 or not known or self._identity is None:
+            return answer
+        # A token may be withdrawn before its time; then another may do.
+        known = await self._identity.headers(where, anew=True)
+        return await self._once(where, path, asked, {**headers, **known}, most)
 
     async def _once(
         self,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import aiohttp
 import s3fs
+from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, HTTPClientError
+from botocore.utils import parse_timestamp
 
 from cfstream_upload.errors import FileProblem
 from cfstream_upload.locations import Location
@@ -28,6 +31,7 @@ from cfstream_upload.stored import (
     whole,
 )
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}\Z")
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed", "416", "InvalidRange"}
@@ -39,7 +43,12 @@ class Buckets:
     """Every bucket that the credentials of this machine may read."""
 
     def __init__(self) -> None:
+        session = AioSession()
+        session.get_component("response_parser_factory").set_parser_defaults(
+            timestamp_parser=_moment
+        )
         self._fs = s3fs.S3FileSystem(
+            session=session,
             asynchronous=True,
             skip_instance_cache=True,
             use_listings_cache=False,
@@ -113,6 +122,15 @@ class Buckets:
         except Exception as error:  # noqa: BLE001  four libraries raise here, each its own
             trouble = _meaning(error, where)
         raise trouble
+
+
+def _moment(value: Any) -> datetime:  # noqa: ANN401  whatever a service wrote
+    """As botocore's own, whose general parser of dates takes half the time of a long listing."""
+    if isinstance(value, str) and _DAY.match(value):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    moment: datetime = parse_timestamp(value)
+    return moment
 
 
 def _facts(told: Mapping[str, Any], size: int) -> Facts:

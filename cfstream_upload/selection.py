@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -133,8 +134,9 @@ def _same(path: str) -> str:
 def _take_beyond(where: Location, rules: Rules, found: Selection, folders: Folders) -> None:
     if where.is_folder and not where.is_pattern:
         before = len(found.paths)
+        entered = cache(partial(_entered, rules=rules))
         for name, below in folders.below(where, deep=rules.recursive):
-            if rules.takes(below) and _entered(below, rules):
+            if rules.takes(below) and entered(below.rpartition("/")[0]):
                 found.paths.append(name)
             else:
                 found.passed_over += 1
@@ -158,9 +160,9 @@ def _take_beyond(where: Location, rules: Rules, found: Selection, folders: Folde
     found.paths += matches
 
 
-def _entered(below: str, rules: Rules) -> bool:
-    """Whether each folder on the way to a file is one that is gone into."""
-    parts = below.split("/")[:-1]
+def _entered(folder: str, rules: Rules) -> bool:
+    """Whether ``folder``, and each on the way to it, is one that is gone into."""
+    parts = folder.split("/") if folder else []
     return all(rules.enters("/".join(parts[: count + 1])) for count in range(len(parts)))
 
 

@@ -201,6 +201,7 @@ ROOMS = {
     "tusclient": {"tus"},
     "httpx": {"wire", "addresses", "webline", "fromweb", "fromgcs"},
     "s3fs": {"froms3"},
+    "aiobotocore": {"froms3"},
     "botocore": {"froms3"},
     "aiohttp": {"froms3"},
     "google": {"fromgcs"},

@@ -178,7 +178,7 @@ def test_an_answer_of_another_generation_range_or_coding_is_never_taken(
         (TroubleOutlasted, 206, {}, b"too short"),
     )
     for kind, status, lie, body in lies:
-        service.twist = lambda told, data, status=status, lie=lie, body=body: (  # type: ignore[misc]
+        service.twist = lambda told, data, status=status, lie=lie, body=body: (
             status, {**told, **lie}, data if body is None else body,
         )  # fmt: skip
         with Stores() as stores, stores.open("gs://films/a.mp4") as source:

@@ -173,6 +173,18 @@ def test_who_may_not_read_is_told_so_and_what_to_do(
     assert "AWS_PROFILE" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-01T10:00:00.000Z", "Sun, 01 Mar 2026 10:00:00 GMT", "20260301", 1_772_359_200],
+)
+def test_a_time_is_read_as_botocore_reads_it(text: object) -> None:
+    from botocore.utils import parse_timestamp
+
+    from cfstream_upload.froms3 import _moment
+
+    assert _moment(text) == parse_timestamp(text)
+
+
 def test_a_kind_whose_extra_is_not_installed_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -311,7 +311,7 @@ def test_names_that_are_no_source_end_the_command_before_anything_is_asked(
     stream: Served, ran: Callable[..., Ended]
 ) -> None:
     for name, code, words in (
-        ("ftp://host/a.mp4", 2, "Known are s3://, https://, http://, sftp://, file://"),
+        ("ftp://host/a.mp4", 2, "Known are s3://, gs://, https://, http://, sftp://, file://"),
         ("https://me:guess@host/a.mp4", 2, "must not hold credentials"),
         ("https://host.invalid/folder/", 4, "folders of the web cannot be listed"),
         ("file:///no/such/file.mp4", 4, "/no/such/file.mp4"),
