@@ -200,6 +200,8 @@ def test_what_cannot_be_read_says_why(service: Google, films: Bucket) -> None:
         refused = _refused(url)
         assert (refused.exit_code, words in refused.message) == (4, True), refused
         assert refused.hint
+    # In an address these dots would mean a folder.
+    assert not any(path.endswith(("..", "/o/", "films/", "films")) for path, _ in service.asked)
 
 
 def test_a_service_account_asks_with_a_token_and_another_when_that_is_withdrawn(
