@@ -15,7 +15,6 @@ from cfstream_upload.admission import await_room
 from cfstream_upload.attempt import Attempt, Failure, Now, Reason, Stage, Verdict
 from cfstream_upload.debts import pay, say_debts, settle_watches
 from cfstream_upload.ending import doom
-from cfstream_upload.entry import unwritten
 from cfstream_upload.errors import (
     CfuploadError,
     Estranged,
@@ -101,7 +100,6 @@ class OneFile:
 
     def _start_over(self) -> None:
         """The lock was lost: hold it again; what was known of the file's rows is forgotten."""
-        carried = self.carriage.attempt if self.carriage else self.prototype
         try:
             self.session.regain(self.key, self.path)
             for row in self.rows():
@@ -111,7 +109,8 @@ class OneFile:
         except Estranged:
             return  # and the next line of the file's way finds that out again
         except JournalProblem as problem:
-            raise unwritten(carried, problem) from None
+            carried = self.carriage
+            raise carried.unwritten(problem) if carried else problem from None
 
     def _unsent(self) -> str | None:
         """The id of what this run was about to create, where that is all it did."""

@@ -14,6 +14,9 @@ GRACE = 5.0
 
 LONGEST_PAUSE = 5.0
 
+STOPPING_PAUSE = 0.5
+"""After a signal: two of `LONGEST_PAUSE` would not fit into the time for a rollback."""
+
 
 @dataclass
 class Outage:
@@ -34,10 +37,11 @@ class Outage:
         """Wait before the next try; False when it is not worth one."""
         if self._since is None:
             self._since = self.clock()
-        over = self.clock() - self._since > self.policy.retry_max_time
-        if over or not self.policy.retries or self.gave_up():
+        left = self.policy.retry_max_time - (self.clock() - self._since)
+        if left <= 0 or not self.policy.retries or self.gave_up():
             return False
-        seconds = min(LONGEST_PAUSE, pace.wait(tries, None, self.chance()))
+        longest = STOPPING_PAUSE if self.interruption.count else LONGEST_PAUSE
+        seconds = min(longest, left, pace.wait(tries, None, self.chance()))
         self.tell(events.Retrying(self.file, why, tries, seconds))
         self.interruption.pause(seconds, self.interruption.count)
         return True

@@ -17,7 +17,14 @@ from cfstream_upload.attempt import Attempt, Identity, Stage, Verdict, is_label
 from cfstream_upload.config import Settings
 from cfstream_upload.container import require_video
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import CfuploadError, Interrupted, LeftoverRemains, UsageProblem
+from cfstream_upload.errors import (
+    CfuploadError,
+    Interrupted,
+    JournalProblem,
+    LeftoverRemains,
+    Unreached,
+    UsageProblem,
+)
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import OneFile, Wishes
 from cfstream_upload.result import Result
@@ -52,7 +59,7 @@ class Sending:
         try:
             attempt, outcome = self._opened()
         except CfuploadError as error:
-            result = self._failed(error)
+            result = self._failed(self._judged(error))
         else:
             result = self._waited_for(self._succeeded(attempt, outcome), started)
         seconds = round(time.monotonic() - started, 3)
@@ -61,6 +68,14 @@ class Sending:
     def _ended(self, result: Result) -> Result:
         self.session.finished(result)
         return result
+
+    def _judged(self, error: CfuploadError) -> CfuploadError:
+        """Law 10: who is asked to stop while a journal is waited for was interrupted."""
+        interruption = self.session.interruption
+        if isinstance(error, Unreached) and interruption.count:
+            words = f"Interrupted: {error.message}"
+            return Interrupted(words, error.hint, signum=interruption.signum)
+        return error
 
     # --- results ---------------------------------------------------------------------------------
 
@@ -167,7 +182,10 @@ class Sending:
         except CfuploadError as error:
             if error.exit_code not in (2, 3, 4, 5, 6, 130, 143):
                 raise
-            rows = file.rows()
+            try:
+                rows = file.rows()
+            except JournalProblem:
+                raise error from None  # what became of this run is known
             debts = [row for row in rows if row.is_debt]
             # What a killed run left is no debt, and pending all the same: this code must say so.
             unfinished = [row for row in rows if self._is_unfinished(row, file.key)]

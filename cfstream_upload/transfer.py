@@ -34,7 +34,13 @@ from cfstream_upload.attempt import (
 )
 from cfstream_upload.ending import Policy, doom
 from cfstream_upload.entry import Entry, stray, unwritten
-from cfstream_upload.errors import CfuploadError, Estranged, JournalProblem, TakenOver
+from cfstream_upload.errors import (
+    CfuploadError,
+    Estranged,
+    JournalProblem,
+    LeftoverRemains,
+    TakenOver,
+)
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.ledger import Ledger
 from cfstream_upload.lock import key_of
@@ -94,6 +100,7 @@ class Carriage:
     _key: str = field(init=False)
     _adopted: bool = field(init=False)
     _regained: int = field(default=0, init=False)
+    _asked: bool = field(default=False, init=False)
     _entry: Entry = field(init=False)
     _shown_at: float = field(default=0.0, init=False)
 
@@ -153,6 +160,7 @@ class Carriage:
             raise
         except Cancelled as cancelled:
             if isinstance(step, Create) and not cancelled.sent:
+                self._asked = False
                 self.attempt = self.attempt.knows(asked=False)
             if stop := self._signal():
                 return stop
@@ -187,7 +195,7 @@ class Carriage:
         self._regained += 1
         if self._regained > MOST_REGAINED:
             words = "the connection to the journal is lost again and again"
-            raise unwritten(self.attempt, JournalProblem(words, "Look at the server's log."))
+            raise self.unwritten(JournalProblem(words, "Look at the server's log."))
         outage = Outage(
             room.policy, room.interruption, room.tell, room.clock, room.chance, self.file
         )
@@ -195,9 +203,18 @@ class Carriage:
             if not room.journal.regain(self._key, outage):
                 self._hand_over()
         except JournalProblem as problem:
-            raise unwritten(self.attempt, problem) from None
+            raise self.unwritten(problem) from None
         # Whoever had the lock may have sent some of it: what was handed over says nothing now.
         self.attempt = self.attempt.knows(certain=False, handed=None)
+
+    def unwritten(self, problem: JournalProblem) -> CfuploadError:
+        """The error of a journal that failed for good: what of this may be on Stream."""
+        attempt = self.attempt
+        if attempt.uid is None and self._asked and attempt.now.asked:
+            words = "whether Stream made a video is not known, its marker is in the journal"
+            hint = f"{problem.hint} Then run: cfupload cleanup"
+            return LeftoverRemains(f"{problem.message}; {words}", hint)
+        return unwritten(attempt, problem)
 
     def _hand_over(self) -> NoReturn:
         """Another process went on with it; a UID that only this one knows is left to be found."""
@@ -241,6 +258,7 @@ class Carriage:
         match step:
             case Create():
                 headers = self._tus().creation_headers()
+                self._asked = True
                 if self.creator:
                     headers["upload-creator"] = self.creator
                 patience = replace(self._patience(), cancelled=self._create_is_given_up)
@@ -312,6 +330,7 @@ class Carriage:
 
     def _learn(self, attempt: Attempt) -> None:
         before, wanted_gone = self.attempt, self._wanted_gone()
+        self._asked = self._asked and attempt.now.asked
         self._record(attempt)
         self._regained = 0
         if attempt.now.certain and before.uid and self.resumed_from is None and self._is_old():
@@ -341,6 +360,8 @@ class Carriage:
                 self.attempt = self._entry.write(self.attempt)
             except Estranged:
                 self._regain()
+            except JournalProblem as problem:
+                raise self.unwritten(problem) from None
             else:
                 return
 

@@ -39,6 +39,8 @@ class Page:
     """Hears the number of each request before it is answered."""
     short: set[int] = field(default_factory=set)
     """Numbers of requests whose answers end too soon."""
+    shifted: set[int] = field(default_factory=set)
+    """Numbers of requests that are answered with the range after the one asked for."""
     asked: list[dict[str, str]] = field(default_factory=list)
 
     def headers(self) -> dict[str, str]:
@@ -86,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif int(found[1]) >= len(page.data):
             self._answer(416, {**told, "Content-Range": f"bytes */{len(page.data)}"}, b"")
         else:
-            first, last = int(found[1]), min(int(found[2]), len(page.data) - 1)
+            by = int(number in page.shifted)
+            first, last = int(found[1]) + by, min(int(found[2]) + by, len(page.data) - 1)
             told["Content-Range"] = f"bytes {first}-{last}/{len(page.data)}"
             body = page.data[first : last + 1]
             self._answer(206, told, body, len(body) // 2 if number in page.short else None)

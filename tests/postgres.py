@@ -117,10 +117,16 @@ def _owned_folder() -> Path:
     home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
     folder = Path(tempfile.mkdtemp(prefix="cfupload-pg-", dir=home))
     if os.geteuid() == 0:
-        known = {entry.pw_name for entry in pwd.getpwall()}
-        entry = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        as_owner(folder)
     return folder
+
+
+def as_owner(folder: Path) -> str:
+    """Give a folder to the user that runs the server for root; that user's name."""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    entry = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    return entry.pw_name
 
 
 def _free_port() -> int:

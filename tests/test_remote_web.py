@@ -137,6 +137,43 @@ def test_a_short_answer_is_asked_for_again_and_never_taken_for_the_end(
     assert any(isinstance(event, events.Retrying) for event in scene.heard)
 
 
+def test_an_answer_about_another_range_is_asked_for_again(scene: Stage, site: Web) -> None:
+    data = _video(scene.folder)
+    page = Page(data)
+    url = site.put("/shifted.mp4", page)
+
+    def shift(page: Page, number: int) -> None:
+        wanted = page.asked[-1]["range"].removeprefix("bytes=").split("-")
+        if int(wanted[1]) - int(wanted[0]) >= MIB and not page.shifted:
+            page.shifted.add(number)
+
+    page.before = shift
+    sent = _sent(scene, url)
+    assert sent.outcome == "uploaded"
+    assert page.shifted
+    assert _is_whole(scene, sent.uid, data)
+
+
+def test_a_range_is_asked_for_with_the_tag_of_what_was_opened(scene: Stage, site: Web) -> None:
+    page = Page(_video(scene.folder, MIB))
+    assert _sent(scene, site.put("/tagged.mp4", page)).outcome == "uploaded"
+    tag = page.headers()["ETag"]
+    assert {headers.get("if-match") for headers in page.asked[1:]} <= {tag, None}
+    ranges = [one for one in page.asked if one["range"] != "bytes=0-0"]
+    assert ranges
+    assert {headers.get("if-match") for headers in ranges} == {tag}
+
+
+def test_the_last_piece_waits_for_a_last_look(scene: Stage, site: Web) -> None:
+    page = Page(_video(scene.folder, MIB))
+    with Stores() as stores, stores.open(site.put("/last.mp4", page)) as source:
+        blocks = source.blocks(0, source.size, block=MIB // 2)
+        next(blocks)
+        page.data = page.data[:-1] + b"!"
+        with pytest.raises(FileProblem, match="changed"):
+            next(blocks)
+
+
 @pytest.mark.parametrize("etag", ["", None])
 def test_a_file_that_changes_while_it_is_sent_stops_the_upload_and_leaves_nothing(
     scene: Stage, site: Web, etag: str | None

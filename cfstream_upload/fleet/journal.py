@@ -246,7 +246,8 @@ class FleetJournal:
         """Write ``attempt`` durably, and watch its marker if told to; the answer has its row."""
         listed = values_of(attempt)
         seal = seal_of(listed)
-        values = {**dict(zip(COLUMNS, listed, strict=True)), "seal": seal, "row": attempt.row}
+        values = dict(zip(COLUMNS, listed, strict=True))
+        values |= {"seal": seal, "row": attempt.row, "place": self.trust.place}
         if attempt.row:
             update = statements.UPDATE_AND_WATCH if watch else statements.UPDATE
             if not self._write(attempt, update, values, (attempt.row, seal)):
@@ -301,7 +302,7 @@ class FleetJournal:
         device, inode = str(file.device), str(file.inode)
         values = {
             "base": base, "account": account, "device": device, "inode": inode,
-            "path": os.fsencode(path),
+            "path": os.fsencode(path), "place": self.trust.place,
         }  # fmt: skip
         hold = self._held.get(key_of(base, account, file.device, file.inode))
         with self._learning(hold) as learn:
@@ -322,6 +323,7 @@ class FleetJournal:
             "devices": [str(file.device) for file, _ in files],
             "inodes": [str(file.inode) for file, _ in files],
             "paths": [os.fsencode(path) for _, path in files],
+            "place": self.trust.place,
         }  # fmt: skip
         found: list[set[str | None]] = [set() for _ in files]
         for number, uid in self.ask(statements.UIDS_OF, values):
@@ -478,7 +480,8 @@ class FleetJournal:
                 names = dict(zip(("base", "account", "device", "inode"), hold.file, strict=True))
                 rows = [*hold.seals, *([hold.unsure[0]] if hold.unsure else [])]
                 found = {n: bytes(s) for n, s in ask(statements.SEALS, {**names, "rows": rows})}
-            same = hold.is_as_left(found)
+            # Of what was never read under the lock nobody knows who touched it.
+            same = hold.file is not None and hold.is_as_left(found)
             known = found if hold.whole else {n: s for n, s in found.items() if n in hold.seals}
             hold.seals, hold.unsure, hold.stood = known, None, tenure
             return same

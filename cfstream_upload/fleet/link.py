@@ -8,6 +8,7 @@ fence. The watch makes it known soon; `timing` says how soon.
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = Sequence[Any]
+_PORTS = re.compile(r"[\d,]*\Z", re.ASCII)
 Values = Mapping[str, object]
 
 
@@ -74,7 +76,7 @@ class Link:
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
         self._heard = 0.0
-        self._busy: tuple[psycopg.Connection[Any], float] | None = None
+        self._busy: tuple[psycopg.Connection[Any], float, float] | None = None
         self._failed_at = -1.0
         self._failure: JournalProblem | None = None
         self.tenure = 0
@@ -156,7 +158,8 @@ class Link:
         values: Values | None,
         within: float | None,
     ) -> list[Row]:
-        self._busy = (connection, _now() + (within or timing.REPLY))
+        now = _now()
+        self._busy = (connection, now + timing.HURRIED, now + (within or timing.REPLY))
         try:
             cursor = connection.execute(sql.encode(), values)
             found = cursor.fetchall() if cursor.description else []
@@ -261,8 +264,10 @@ class Link:
         while not self._closing.wait(timing.LOOK):
             busy, connection = self._busy, self._connection
             if busy is not None:
-                if _now() > busy[1]:
-                    _cut(busy[0])  # wakes whoever waits for the answer
+                asked, soon, late = busy
+                if _now() > (soon if self._gave_up() else late):
+                    with suppress(self._driver.Error):  # it may have been closed meanwhile
+                        _cut(asked)  # wakes whoever waits for the answer
             elif connection is not None and self._turn.acquire(blocking=False):
                 try:
                     self._look(connection)
@@ -343,6 +348,11 @@ def _where(psycopg: Any, url: str) -> str:  # noqa: ANN401  a module
         raise words.no_url() from None
     host = known.get("host") or os.environ.get("PGHOST") or known.get("hostaddr") or "localhost"
     port = known.get("port") or os.environ.get("PGPORT")
+    authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    # An unescaped sign of a password leaves its rest in what is taken for the host or the name.
+    torn = authority.count("@") > 1 or "@" in path
+    if torn or not _PORTS.match(str(known.get("port") or "")):
+        raise words.no_url()
     base = known.get("dbname") or os.environ.get("PGDATABASE") or known.get("service") or ""
     place = f"{host}:{port}" if port else str(host)
     return safe(f"{base} on {place}" if base else place, 120)

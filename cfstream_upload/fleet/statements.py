@@ -69,6 +69,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             at timestamptz NOT NULL DEFAULT now()
         )""",
     ),
+    # At another place the same path is another file.
+    ("ALTER TABLE cfupload.attempts ADD COLUMN place text NOT NULL DEFAULT ''",),
 )
 """What brings a journal of version ``n`` to ``n + 1``, under `MIGRATING`, in one transaction."""
 
@@ -110,7 +112,7 @@ WATCH_IT = (
 )
 _AND_WATCH = f"WITH watched AS ({WATCH_IT}) "
 INSERT = (
-    f"INSERT INTO cfupload.attempts ({_NAMES}, seal) VALUES ({_VALUES}, %(seal)s)"
+    f"INSERT INTO cfupload.attempts ({_NAMES}, seal, place) VALUES ({_VALUES}, %(seal)s, %(place)s)"
     " ON CONFLICT (uid) DO NOTHING RETURNING row"
 )
 INSERT_AND_WATCH = _AND_WATCH + INSERT
@@ -137,13 +139,13 @@ UNSETTLED = (
 OF_FILE = (
     f"{_SELECT} WHERE base = %(base)s AND account = %(account)s AND"
     " ((device = %(device)s AND inode = %(inode)s)"
-    " OR (sha256(path) = sha256(%(path)s) AND path = %(path)s)) ORDER BY row"
+    " OR (sha256(path) = sha256(%(path)s) AND path = %(path)s AND place = %(place)s)) ORDER BY row"
 )
 UIDS_OF = """SELECT f.number, a.uid FROM
     unnest(%(devices)s::text[], %(inodes)s::text[], %(paths)s::bytea[]) WITH ORDINALITY
     AS f (device, inode, path, number) JOIN cfupload.attempts a ON a.base = %(base)s
     AND a.account = %(account)s AND ((a.device = f.device AND a.inode = f.inode)
-    OR (sha256(a.path) = sha256(f.path) AND a.path = f.path))"""
+    OR (sha256(a.path) = sha256(f.path) AND a.path = f.path AND a.place = %(place)s))"""
 ABOUT = f"{_SELECT} WHERE uid = ANY(%(uids)s) OR id = ANY(%(ids)s) ORDER BY row"
 OF_UID = f"{_SELECT} WHERE uid = %(uid)s"
 AGAIN = f"{_SELECT} WHERE row = %(row)s"

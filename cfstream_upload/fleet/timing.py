@@ -22,6 +22,9 @@ HEARTBEAT = 2.0
 REPLY = 6.0
 """The longest that one answer may take: then the connection is cut."""
 
+HURRIED = 0.5
+"""As `REPLY`, once whoever asked to stop has waited long enough."""
+
 STATEMENT = 5.0
 """The server's own limit (``statement_timeout``): it ends first, where there is a server."""
 

@@ -1,12 +1,13 @@
-"""Takes the guards of SECURITY.md away one at a time and shows that each one's test dies.
+"""Takes guards away one at a time and shows that each one's test dies.
 
     pip install .[test]
     python -m tests.guards               # all of them: some minutes, shared by two jobs
     python -m tests.guards --jobs 1 S7 S9
+    python -m tests.guards F                # what a fleet relies on
 
-Each removal is applied to a copy of the tree in a temporary folder, alone, and only the test that
-SECURITY.md names for it runs there. The exit code is 1 where a test does not notice, 2 where a
-removal no longer fits the source.
+They are those of SECURITY.md (S) and of docs/fleet.md (F). Each removal is applied to a copy of the
+tree in a temporary folder, alone, and only the test that is named for it runs there. The exit code
+is 1 where a test does not notice, 2 where a removal no longer fits the source.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from laws.copies import LIBRARIES, PACKAGE, Copy, Unusable  # noqa: E402
 from laws.removal import StaleRemoval  # noqa: E402
 
 from guards.guard import Guard  # noqa: E402  the path comes first
-from guards.guards import GUARDS  # noqa: E402
+from guards.guards import ALL  # noqa: E402
 
 BESIDE = (".ci", ".github", "SECURITY.md", "LICENSE", ".gitignore")
 """What the tests of these rules read beside the package, the tests and the documents."""
@@ -38,10 +39,11 @@ BESIDE = (".ci", ".github", "SECURITY.md", "LICENSE", ".gitignore")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.guards")
-    parser.add_argument("rules", nargs="*", help="rules (S7); all if none")
+    parser.add_argument("rules", nargs="*", help="rules (S7, F2) or letters (F); all if none")
     parser.add_argument("--jobs", type=int, default=2, help="copies that are worked on at once")
     arguments = parser.parse_args()
-    wanted = [one for one in GUARDS if not arguments.rules or one.rule in arguments.rules]
+    rules = {*arguments.rules}
+    wanted = [one for one in ALL if not rules or {one.rule, one.rule[0]} & rules]
     if stale := [str(trouble) for guard in wanted if (trouble := _misfit(guard))]:
         print("\n\n".join(stale))
         return 2
