@@ -41,6 +41,8 @@ class Page:
     """Numbers of requests whose answers end too soon."""
     shifted: set[int] = field(default_factory=set)
     """Numbers of requests that are answered with the range after the one asked for."""
+    cropped: set[int] = field(default_factory=set)
+    """Numbers of requests that get less than the range that their answers tell of."""
     asked: list[dict[str, str]] = field(default_factory=list)
 
     def headers(self) -> dict[str, str]:
@@ -92,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = int(found[1]) + by, min(int(found[2]) + by, len(page.data) - 1)
             told["Content-Range"] = f"bytes {first}-{last}/{len(page.data)}"
             body = page.data[first : last + 1]
+            body = body[: len(body) // 2] if number in page.cropped else body
             self._answer(206, told, body, len(body) // 2 if number in page.short else None)
 
     def _answer(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from scripted import created
 from cfstream_upload.attempt import Patch
 from cfstream_upload.emulator.exchange import Request
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty
-from cfstream_upload.errors import Busy, Estranged
+from cfstream_upload.emulator.switches import Switches
+from cfstream_upload.errors import Busy, CfuploadError, Estranged
+from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.link import Link, Lost, Row
 from cfstream_upload.fleet.rebuilding import anew
@@ -33,6 +36,7 @@ from cfstream_upload.lock import SourceLock, key_of
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.outcome import Outcome
 from cfstream_upload.result import Result
+from cfstream_upload.sweeping import Choice, plan, sweep
 from cfstream_upload.transfer import Carriage
 
 SHARE = int(os.environ.get("CFUPLOAD_TEST_SHARE", "8"))
@@ -45,20 +49,31 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SourceLock, "add_source", lambda self, descriptor: None)
 
 
+def _never(sql: str, values: object) -> bool:
+    return False
+
+
 class Losses:
     """Ends a session at the statement of a number, before it is carried out or after."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.at, self.after, self.count = 0, False, 0
         self.meanwhile: Callable[[], None] = lambda: None
+        self.wanted: Callable[[str, object], bool] = _never
         plain = Link.run
 
         def run(
-            link: Link, sql: str, values: Mapping[str, object] | None = None, **how: Any
-        ) -> list[Row]:  # noqa: ANN401, E501  # passed through
-            self.count += 1
-            if self.count != self.at:
+            link: Link,
+            sql: str,
+            values: Mapping[str, object] | None = None,
+            **how: Any,  # noqa: ANN401  # passed through
+        ) -> list[Row]:
+            # What a thread tells the fleet beside it is no part of the order.
+            ours = threading.current_thread() is threading.main_thread()
+            self.count += ours
+            if not ours or not (self.count == self.at or self.wanted(sql, values)):
                 return plain(link, sql, values, **how)
+            self.wanted = _never
             if self.after:
                 plain(link, sql, values, **how)
             link._drop()
@@ -111,7 +126,32 @@ def rolled_back(here: Stage, path: Path) -> Result:
         here.service = here.model
 
 
-FLOWS = {"fresh": fresh, "rolled back": rolled_back}
+def dies(here: Stage, path: Path) -> None:
+    """As of kill -9 after the first chunk: nothing is tidied up."""
+    plain = Carriage._patch
+
+    def dying(carriage: Carriage, url: str, step: Patch) -> Outcome:
+        journal = carriage.room.journal
+        assert isinstance(journal, FleetJournal)
+        if carriage.attempt.offset and journal.trust.state_dir.name == here.state:
+            raise KeyboardInterrupt
+        return plain(carriage, url, step)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Carriage, "_patch", dying)
+        here.send(path)
+
+
+def swept(here: Stage, path: Path) -> Result:
+    """What a dead process left is discarded."""
+    dies(here, path)
+    choice = Choice(orphans=True)
+    with here.session() as session, suppress(CfuploadError):
+        list(sweep(session, plan(session, choice), choice))
+    return Result(str(path), "skipped", exit_code=6)
+
+
+FLOWS = {"fresh": fresh, "rolled back": rolled_back, "swept": swept}
 KINDS = list(itertools.product(FLOWS, ["before", "after"], ["nobody", "another"]))
 
 
@@ -129,7 +169,8 @@ def test_wherever_a_session_is_lost_there_is_one_video_and_nothing_is_left(
         FLOWS[flow](here, path)
         moments = losses.count
         assert moments > 8
-        for at in range(1 + KINDS.index((flow, when, who)) % SHARE, moments + 1, SHARE):
+        every = min(2, SHARE) * SHARE if flow == "swept" else SHARE
+        for at in range(1 + KINDS.index((flow, when, who)) % every, moments + 1, every):
             here = scene(at)
             theirs: list[Result] = []
 
@@ -172,22 +213,33 @@ def test_of_what_was_never_read_under_the_lock_nobody_says_that_it_is_untouched(
     other.close()
 
 
+def test_a_uid_that_no_list_would_show_is_recorded_by_who_was_taken_over(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Stream shows no meta of what is pending, nobody else could find it."""
+    here = on(database, stage(tmp_path, switches=Switches(meta_while_pending=False)))
+    path = here.file(5 * MIB + 1000)
+    losses = Losses(monkeypatch)
+    theirs: list[Result] = []
+
+    def meanwhile() -> None:
+        theirs.append(replace(here, state="another").send(path))
+
+    losses.meanwhile = meanwhile
+    losses.wanted = lambda sql, values: sql == statements.UPDATE and len(here.states()) == 1
+    first = here.send(path)
+    # It cannot be proven to be ours, so it stays, and is a debt that everybody knows of.
+    assert (first.exit_code, first.cleanup, theirs[0].exit_code) == (7, "pending", 0)
+    with here.session() as session:
+        assert session.journal.has(str(first.uid))
+
+
 def test_at_another_place_the_same_path_is_another_file(database: str, tmp_path: Path) -> None:
     here = stage(tmp_path)
     place = ["one"]
     here.opened = lambda folder: of(database, folder, place=place[0])  # type: ignore[assignment,return-value]
     path = here.file(6 * MIB)
-    plain = Carriage._patch
-
-    def dying(carriage: Carriage, url: str, step: Patch) -> Outcome:
-        if carriage.attempt.offset:
-            raise KeyboardInterrupt  # as of kill -9: nothing is tidied up
-        return plain(carriage, url, step)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Carriage, "_patch", dying)
-        with pytest.raises(KeyboardInterrupt):
-            here.send(path)
+    dies(here, path)
     assert here.open_rows() == ["created"]
     place[0] = "two"
     theirs = here.send(path)

@@ -394,12 +394,13 @@ def test_who_is_asked_to_stop_while_the_database_is_away_ends_in_time_and_tells_
 
 
 def test_who_waits_for_a_database_before_anything_began_was_interrupted(
-    stream: Served, line: TcpProxy, beyond: Machine
+    stream: Served, line: TcpProxy, beyond: Machine, soon: None
 ) -> None:
     path = stream.file(size=MIB)
     line.stall()
-    beyond.interruption.stop(signal.SIGTERM)
     beyond.start(path)
+    time.sleep(0.4)
+    beyond.interruption.stop(signal.SIGTERM)
     assert beyond.ended() == 143, beyond.error
     line.stall(False)
     assert not stream.methods()

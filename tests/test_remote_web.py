@@ -137,21 +137,43 @@ def test_a_short_answer_is_asked_for_again_and_never_taken_for_the_end(
     assert any(isinstance(event, events.Retrying) for event in scene.heard)
 
 
-def test_an_answer_about_another_range_is_asked_for_again(scene: Stage, site: Web) -> None:
+def _is_of_the_upload(page: Page) -> bool:
+    first, _, last = page.asked[-1]["range"].removeprefix("bytes=").partition("-")
+    return int(last) - int(first) >= MIB
+
+
+@pytest.mark.parametrize("wrong", ["shifted", "cropped"])
+def test_an_answer_that_is_not_of_its_range_is_asked_for_again(
+    scene: Stage, site: Web, wrong: str
+) -> None:
     data = _video(scene.folder)
-    page = Page(data)
-    url = site.put("/shifted.mp4", page)
 
-    def shift(page: Page, number: int) -> None:
-        wanted = page.asked[-1]["range"].removeprefix("bytes=").split("-")
-        if int(wanted[1]) - int(wanted[0]) >= MIB and not page.shifted:
-            page.shifted.add(number)
+    def lie(page: Page, number: int) -> None:
+        numbers: set[int] = getattr(page, wrong)
+        if _is_of_the_upload(page) and not numbers:
+            numbers.add(number)
 
-    page.before = shift
-    sent = _sent(scene, url)
+    page = Page(data, before=lie)
+    sent = _sent(scene, site.put("/wrong.mp4", page))
     assert sent.outcome == "uploaded"
-    assert page.shifted
+    assert getattr(page, wrong)
     assert _is_whole(scene, sent.uid, data)
+
+
+def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: Web) -> None:
+    data, other = _video(scene.folder), _video(scene.folder, seed=3)
+    struck: list[int] = []
+
+    def blink(page: Page, number: int) -> None:
+        page.data, page.modified = data, 1_700_000_000.0
+        if _is_of_the_upload(page) and not struck:
+            struck.append(number)
+            page.data, page.modified = other, 1_700_000_100.0
+
+    sent = _sent(scene, site.put("/blinks.mp4", Page(data, None, before=blink)))
+    assert struck
+    assert sent.exit_code == 4
+    assert scene.model.videos() == []
 
 
 def test_a_range_is_asked_for_with_the_tag_of_what_was_opened(scene: Stage, site: Web) -> None:

@@ -64,12 +64,12 @@ LOCKS = (
         "            room.journal.regain(self._key, outage)\n",
     ),
     Guard(
-        "F2", f"{_OUTAGE}a_uid_that_came_while_another_machine_took_the_file_over_is_removed",
+        "F2", f"{_LOSSES}a_uid_that_no_list_would_show_is_recorded_by_who_was_taken_over",
         "a UID that only the loser knows is recorded", "transfer.py",
         "            journal.record(stray(attempt, uid))\n", "            pass\n",
     ),
     Guard(
-        "F2", f"{_LOSSES}wherever_a_session_is_lost_there_is_one_video_and_nothing_is_left",
+        "F2", f"{_OUTAGE}who_was_away_while_another_sent_the_file_finds_it_sent",
         "a file that was taken over starts over", "onefile.py",
         "            except (Estranged, TakenOver):\n                self._start_over()\n",
         "            except Estranged:\n                self._start_over()\n",
@@ -232,16 +232,15 @@ CLUSTER = (
 
 AFAR = (
     Guard(
-        "F8", f"{_WEB}a_short_answer_is_asked_for_again_and_never_taken_for_the_end",
+        "F8", f"{_WEB}an_answer_that_is_not_of_its_range_is_asked_for_again[cropped]",
         "an answer is as long as its range", "fromweb.py",
         "        return whole(data, start, stop)\n", "        return data\n",
     ),
     Guard(
-        "F8", f"{_WEB}a_file_that_changes_while_it_is_sent_stops_the_upload_and_leaves_nothing",
+        "F8", f"{_WEB}a_file_that_was_another_for_one_answer_is_refused",
         "each answer is of what was opened", "fromweb.py",
         "_facts(where, headers, start, stop) != pinned",
         "_facts(where, headers, start, stop) is None",
-        more=(("fromweb.py", '{"if-match": pinned.etag} if pinned.firm else {}', "{}"),),
     ),
     Guard(
         "F8", f"{_WEB}a_range_is_asked_for_with_the_tag_of_what_was_opened",
@@ -249,7 +248,7 @@ AFAR = (
         '{"if-match": pinned.etag} if pinned.firm else {}', "{}",
     ),
     Guard(
-        "F8", f"{_WEB}an_answer_about_another_range_is_asked_for_again",
+        "F8", f"{_WEB}an_answer_that_is_not_of_its_range_is_asked_for_again[shifted]",
         "an answer is about the range that was asked for", "fromweb.py",
         "    if first != start or last != min(stop, total) - 1:\n", "    if False:\n",
     ),
