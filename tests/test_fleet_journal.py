@@ -126,7 +126,8 @@ def test_a_file_is_found_by_indexes_alone(database: str, tmp_path: Path) -> None
     row = journal.record(created(row=0, path="/" + "x" * 4000))
     assert journal.rows_of(row.base, row.account, row.file, "/else") == [row]
     values = {
-        "base": row.base, "account": row.account, "device": "1", "inode": "2", "path": b"/p", "place": "",
+        "base": row.base, "account": row.account, "device": "1", "inode": "2", "path": b"/p",
+        "place": "",
     }  # fmt: skip
     journal.ask("SET enable_seqscan = off")
     plan = "\n".join(str(one[0]) for one in journal.ask(f"EXPLAIN {statements.OF_FILE}", values))

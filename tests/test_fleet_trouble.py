@@ -319,9 +319,9 @@ def line(server: Postgres) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def beyond(stream: Served, made: str, server: Postgres, line: TcpProxy) -> Machine:
-    """A machine whose line to the database can be cut, and which bears that for two seconds."""
+    """A machine whose line to the database can be cut, and which bears that for a second."""
     url = made.replace(str(server.port), str(line.port))
-    return Machine(stream, url, "first", policy=replace(Policy(), retry_max_time=2.0))
+    return Machine(stream, url, "first", policy=replace(Policy(), retry_max_time=1.0))
 
 
 @pytest.mark.parametrize(("method", "code"), [("POST", 7), ("PATCH", 7), ("GET", 8)])
@@ -329,7 +329,7 @@ def test_a_database_that_is_gone_for_good_ends_it_with_the_uid(
     stream: Served, line: TcpProxy, beyond: Machine, made: str, method: str, code: int
 ) -> None:
     path = stream.file(size=2 * MIB)
-    stream.strike(Fault(Delay(1.0), method=method))
+    stream.strike(Fault(Delay(0.7), method=method))
     beyond.start(path)
     stream.wait_until(lambda: method in stream.methods())
     line.die()
@@ -351,7 +351,7 @@ def test_a_lost_answer_and_a_lost_database_together_are_a_leftover(
 ) -> None:
     path = stream.file(size=MIB)
     stream.strike(Fault(LoseReply(), method="POST"))
-    stream.strike(Fault(Delay(1.0), method="GET"))
+    stream.strike(Fault(Delay(0.7), method="GET"))
     beyond.start(path)
     stream.wait_until(lambda: "GET" in stream.methods())
     line.die()
