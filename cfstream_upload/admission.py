@@ -6,6 +6,7 @@ from cfstream_upload import events
 from cfstream_upload.errors import Interrupted, TroubleOutlasted
 from cfstream_upload.session import Session
 from cfstream_upload.stream import Page
+from cfstream_upload.units import human_time
 
 LONGEST = 24 * 3600.0
 SAID_EVERY = 60.0
@@ -32,7 +33,8 @@ def await_room(session: Session, file: str) -> None:
             raise TroubleOutlasted(f"No turn came within a day: {why}", "Run it again later.")
         if session.said_at is None or clock() - session.said_at >= SAID_EVERY:
             session.said_at = clock()
-            session.tell(events.Notice(file, f"{why}: new uploads wait for their turn"))
+            words = f"{why}: new uploads wait for their turn, {human_time(seconds)} or more"
+            session.tell(events.Notice(file, words))
         interruption.pause(seconds, 0)
         if interruption.count:
             raise Interrupted("Interrupted", signum=interruption.signum)

@@ -55,7 +55,7 @@ class Entry:
         except Estranged:
             raise
         except JournalProblem as problem:
-            if not self._is_forgotten(attempt):
+            if not self.is_forgotten(attempt):
                 raise _unforgotten(attempt, problem) from None
 
     def _is_written(self, attempt: Attempt) -> bool:
@@ -74,7 +74,7 @@ class Entry:
         for uid in sorted(set(uids) - known):
             self._journal.record(stray(attempt, uid))
 
-    def _is_forgotten(self, attempt: Attempt) -> bool:
+    def is_forgotten(self, attempt: Attempt) -> bool:
         """Whether the row went although its removal failed: the last sync comes after the deed."""
         try:
             found = self._journal.again(attempt)
@@ -93,7 +93,10 @@ def unwritten(
         words = f"The video {attempt.uid} is on Stream, but that could not be recorded"
         return NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=attempt.uid)
     words = f"The upload {attempt.uid} cannot go on"
-    hint = f"{problem.hint} Then run: cfupload cleanup --orphans {attempt.uid}"
+    hint = (
+        f"{problem.hint} The same command goes on with it; to discard it: "
+        f"cfupload cleanup --orphans {attempt.uid}"
+    )
     return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
 
 

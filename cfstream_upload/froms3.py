@@ -16,6 +16,7 @@ import aiohttp
 import s3fs
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.utils import parse_timestamp
 
 from cfstream_upload.errors import FileProblem
@@ -163,9 +164,9 @@ def _meaning(error: Exception, where: Location) -> Exception:
 
 def _unanswered(error: Exception, where: Location) -> Exception:
     kind = type(error).__name__
-    passing = isinstance(error, HTTPClientError | aiohttp.ClientError | OSError)
+    passing = isinstance(error, HTTPClientError | NoConnection | aiohttp.ClientError | OSError)
     if passing or kind in ("ConnectionClosedError", "ResponseParserError"):
-        return Hiccup("the service was not reached")
+        return Hiccup("the service was not reached, or did not answer")
     if "Credential" in kind or kind in ("ProfileNotFound", "TokenRetrievalError"):
         return FileProblem(f"no credentials for s3 ({kind}): {where.text}", _KEYS)
     # A malformed endpoint is a ValueError of botocore.

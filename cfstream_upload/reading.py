@@ -30,13 +30,16 @@ Said = Callable[[str, str, int, float], None]
 
 
 class Reader:
-    """The event loop and the waiting for it. ``tries`` bound how often a line that fails is tried.
+    """The event loop and the waiting for it.
+
+    ``tries`` bound how often a line that fails is tried, ``longest`` for how many seconds.
 
     Threads may share it. Close it: its thread ends then, and every connection.
     """
 
-    def __init__(self, interruption: Interruption, tries: int, said: Said) -> None:
+    def __init__(self, interruption: Interruption, tries: int, longest: float, said: Said) -> None:
         self.interruption, self.tries, self.said = interruption, tries, said
+        self.longest = longest
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="reading", daemon=True)
         self._thread.start()
@@ -65,15 +68,20 @@ class Reader:
         Raises `TroubleOutlasted` once the tries are spent, and what `wait` raises.
         """
         spent, most = 0, self.tries if tries is None else tries
+        ends = time.monotonic() + self.longest
         while True:
             try:
                 return self.wait(ask(), given_up)
             except Hiccup as trouble:
                 words = str(trouble)
             spent += 1
-            if spent > most:
-                raise TroubleOutlasted(f"the source could not be read ({words}): {where.text}")
-            seconds = pace.wait(spent, None, random.random())
+            left = ends - time.monotonic()
+            if spent > most or left <= 0:
+                raise TroubleOutlasted(
+                    f"the source could not be read ({words}): {where.text}",
+                    "Check that its service runs, then run the same command again.",
+                )
+            seconds = min(left, pace.wait(spent, None, random.random()))
             self.said(where.text, f"the source: {words}", spent, seconds)
             self._pause(seconds, given_up)
 

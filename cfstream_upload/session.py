@@ -64,7 +64,8 @@ class Session:
         def said(file: str, words: str, tries: int, seconds: float) -> None:
             self.tell(events.Retrying(file, words, tries, seconds))
 
-        self.stores.heed(self.interruption, self.policy.retries, said)
+        policy = self.policy
+        self.stores.heed(self.interruption, policy.retries, policy.retry_max_time, said)
 
     @cached_property
     def wire(self) -> Wire:

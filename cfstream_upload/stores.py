@@ -27,6 +27,7 @@ EXTRAS = {"s3": "s3", "gs": "gcs", "sftp": "sftp"}
 """Which extra a scheme needs; those of the web need none."""
 
 _TRIES = 3
+_LONGEST = 60.0
 
 
 def _unsaid(file: str, words: str, tries: int, seconds: float) -> None:
@@ -41,7 +42,7 @@ class Stores:
 
     def __init__(self, redactor: Redactor | None = None) -> None:
         self._redactor = redactor or Redactor()
-        self._interruption, self._tries = Interruption(), _TRIES
+        self._interruption, self._tries, self._longest = Interruption(), _TRIES, _LONGEST
         self._said: Said = _unsaid
         self._queries: dict[str, str] = {}
         self._seen: dict[str, Identity] = {}
@@ -63,12 +64,16 @@ class Stores:
         if reader is not None:
             reader.close(stores)
 
-    def heed(self, interruption: Interruption, tries: int, said: Said) -> None:
-        """Waits end with ``interruption``, lines that fail are tried ``tries`` times and told."""
-        self._interruption, self._tries, self._said = interruption, tries, said
+    def heed(self, interruption: Interruption, tries: int, longest: float, said: Said) -> None:
+        """Waits end with ``interruption``.
+
+        Lines that fail are tried ``tries`` times within ``longest`` seconds, and that is told.
+        """
+        self._interruption, self._said = interruption, said
+        self._tries, self._longest = tries, longest
         if self._reader is not None:
-            self._reader.interruption, self._reader.tries = interruption, tries
-            self._reader.said = said
+            self._reader.interruption, self._reader.said = interruption, said
+            self._reader.tries, self._reader.longest = tries, longest
 
     def admit(self, name: str) -> str:
         """``name`` as it is shown and recorded; a URL's query is kept here for reading alone.
@@ -164,7 +169,7 @@ class Stores:
             if self._reader is None:
                 from cfstream_upload.reading import Reader
 
-                self._reader = Reader(self._interruption, self._tries, self._said)
+                self._reader = Reader(self._interruption, self._tries, self._longest, self._said)
             return self._reader, self._stores[key]
 
 

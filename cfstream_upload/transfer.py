@@ -371,6 +371,8 @@ class Carriage:
                 return self._entry.remove(self.attempt)
             except Estranged:
                 self._regain()
+            if self._entry.is_forgotten(self.attempt):
+                return None  # the reply was lost, and not the deed
 
     def _concluded(self, verdict: Verdict) -> Attempt:
         attempt = self.attempt

@@ -142,7 +142,7 @@ def test_a_file_is_found_by_indexes_alone(database: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("/t", "/absent"), "is no database of that server"),
+        (("/t", "/absent"), "does not exist there"),
         (("//cfupload@", "//nobody@"), "has no such user"),
         ((":{port}/", ":9/"), "refuses connections"),
         (("127.0.0.1", "name.invalid"), "has no known address|cannot be reached"),

@@ -116,7 +116,7 @@ BAD: dict[str, tuple[Harm, str]] = {
     "refused": (instead(":{port}/", ":9/"), "refuses connections"),
     "silent": (silent, "did not answer in time"),
     "no such host": (instead("127.0.0.1", "name.invalid"), "no known address|cannot be reached"),
-    "no such database": (instead("/{name}", "/absent"), "is no database of that server"),
+    "no such database": (instead("/{name}", "/absent"), "does not exist there"),
     "no such user": (instead("cfupload@", "nobody@"), "has no such user"),
     "wrong password": (wrong_password, "refuses the user or the password"),
     "torn password": (instead("cfupload@", "u:hun@hunter22@"), "URL of the journal cannot be read"),

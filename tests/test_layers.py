@@ -92,7 +92,7 @@ CONDUCTORS = {
         "ledger", "locations", "lock", "outage", "result", "safetext", "stores", "stream",
         "throttle", "transfer", "wire",
     },
-    "admission": {"errors", "events", "session", "stream"},
+    "admission": {"errors", "events", "session", "stream", "units"},
     "debts": {
         "after", "attempt", "entry", "errors", "events", "session", "stream", "transfer", "video",
     },

@@ -42,7 +42,10 @@ EMULATOR = {"base_url": "http://x", "account": UID, "token": "t", "pid": 1, "por
 WORKER = {
     "worker": "a:1", "label": "", "release": "1", "condition": "running", "seen": 0.5, "age": 9,
     "files": [
-        {"file": "a", "uid": None, "phase": "sending", "acknowledged": 1, "size": 2, "speed": None}
+        {
+            "file": "a", "uid": None, "phase": "sending", "acknowledged": 1, "sent": 1, "size": 2,
+            "speed": None,
+        }
     ],
     "speed": 1.5, "acknowledged": 1, "done": 0, "failed": 0, "planned_files": 1,
     "planned_bytes": 2, "done_bytes": 0, "dashboard": None,

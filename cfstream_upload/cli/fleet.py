@@ -11,6 +11,9 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import keeping_everywhere, with_everywhere
 from cfstream_upload.errors import UsageProblem
 
+LONGEST_NAME = 20
+"""Characters of a file's name: a row is to fit a terminal of 80."""
+
 if TYPE_CHECKING:
     from cfstream_upload.fleet.status import Whole, Worker
 
@@ -73,12 +76,16 @@ def status(desk: Desk) -> int:
 
 
 def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
-    if workers:
+    here = [one for one in workers if one.condition != "ended"]
+    ended = len(workers) - len(here)
+    if here:
         desk.console.table(
             ["WORKER", "IS", "HEARD", "FILES", "SPEED", "DONE", "FAILED", "NOW"],
-            [_row(one) for one in workers],
+            [_row(one) for one in here],
         )
         desk.console.line("")
+    if ended:
+        desk.console.line(f"Ended within the last hour: {ended}.")
     for line in _lines(whole):
         desk.console.line(line)
 
@@ -104,8 +111,10 @@ def _now(worker: Worker) -> str:
         return "-"
     file = worker.files[0]
     size = int(file.get("size") or 0)
-    share = f" {100 * int(file.get('acknowledged') or 0) // size} %" if size else ""
+    share = f" {100 * int(file.get('sent') or 0) // size} %" if size else ""
     name = str(file.get("file", "")).rpartition("/")[2]
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME // 2 - 3]}...{name[-LONGEST_NAME // 2 :]}"
     more = f", {len(worker.files) - 1} more" if len(worker.files) > 1 else ""
     return f"{name}{share}{more}"
 
@@ -115,13 +124,20 @@ def _lines(whole: Whole) -> list[str]:
 
     left = "" if whole.seconds_left is None else f", {human_time(whole.seconds_left)} left"
     size = f", {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
-    now = f"{whole.workers} workers, {whole.running} uploads running, {human_size(whole.speed)}/s"
-    rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {whole.debts} debts"
+    now = (
+        f"{_counted(whole.workers, 'process', 'processes')}, "
+        f"{_counted(whole.running, 'upload')} running, {human_size(whole.speed)}/s"
+    )
+    rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {_counted(whole.debts, 'debt')}"
     lines = [
         f"In all: {now}{size}{left}.",
-        f"Files: {whole.done} sent, {whole.failed} failed.",
-        f"The journal: {whole.receipts} receipts, {rows}.",
+        f"Files within the last hour: {whole.done} done, {whole.failed} not.",
+        f"The journal: {_counted(whole.receipts, 'receipt')}, {rows}.",
     ]
     if whole.dashboard:
         lines.append(f"Dask's dashboard: {whole.dashboard}")
     return lines
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

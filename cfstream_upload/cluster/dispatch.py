@@ -303,10 +303,14 @@ async def _closed(one: Any) -> None:  # noqa: ANN401  # a Client or a LocalClust
 
 def _quieten() -> None:
     """Dask tells of everything on stderr; what matters here is told in words of our own."""
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", "tornado", "asyncio", *logging.root.manager.loggerDict):
+        # Dask gives each of its own a level, so that its parent's says nothing.
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Versions are judged by `terms`, strictly.
     warnings.filterwarnings("ignore", category=VersionMismatchWarning)
+    # Of the page that every scheduler serves for itself: it takes another port then.
+    warnings.filterwarnings("ignore", message=r"(?s)\s*Port \d+ is already in use")
 
 
 def _unreachable(place: Place, trouble: Exception) -> CfuploadError:

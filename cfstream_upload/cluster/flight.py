@@ -106,7 +106,10 @@ def trouble_of(trouble: BaseException | None, file: str) -> CfuploadError:
             "Install the same Python, Dask and cfupload on every machine, the scheduler's too.",
         )
     if isinstance(trouble, OSError):
-        return TroubleOutlasted("The cluster gave the file up", "Run the same command again.")
+        return TroubleOutlasted(
+            "The cluster gave the file up: its scheduler or a worker is gone",
+            "Start it again, then run the same command: it does what is missing.",
+        )
     if isinstance(trouble, Exception):
         return described(trouble)
     return CfuploadError(f"A task ended with {name}")

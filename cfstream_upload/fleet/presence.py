@@ -53,6 +53,7 @@ class Presence:
     _failed: int = field(default=0, init=False)
     _done_bytes: int = field(default=0, init=False)
     _acknowledged: int = field(default=0, init=False)
+    _moved: int = field(default=0, init=False)
     _marks: deque[tuple[float, int]] = field(default_factory=deque, init=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
     _over: threading.Event = field(default_factory=threading.Event, init=False)
@@ -66,9 +67,11 @@ class Presence:
             meter = self._meters.get(event.file)
             if meter is None:
                 return
-            before = meter.acknowledged
+            before, sent = meter.acknowledged, meter.sent
             meter.hear(event, self.clock())
             self._acknowledged += max(0, meter.acknowledged - before)
+            if isinstance(event, events.Progress):
+                self._moved += max(0, meter.sent - sent)
         self._begin()
 
     def plan(self, files: int, size: int) -> None:
@@ -120,7 +123,7 @@ class Presence:
         with self._turn:
             now = self.clock()
             files = [_file_told(meter, now) for meter in list(self._meters.values())[:SHOWN]]
-            self._marks.append((now, self._acknowledged))
+            self._marks.append((now, self._moved))
             while len(self._marks) > 1 and self._marks[1][0] <= now - WINDOW:
                 self._marks.popleft()
             return {
@@ -142,7 +145,7 @@ class Presence:
             }
 
     def _speed(self) -> float:
-        """Bytes a second that Stream acknowledged lately, in all files together."""
+        """Bytes a second that left lately, in all files together; chunks are told only whole."""
         (since, before), (now, after) = self._marks[0], self._marks[-1]
         return (after - before) / (now - since) if now > since else 0.0
 
@@ -155,6 +158,7 @@ def _file_told(meter: Meter, now: float) -> dict[str, Any]:
         "uid": meter.uid,
         "phase": meter.phase.value,
         "acknowledged": meter.acknowledged,
+        "sent": max(meter.acknowledged, meter.sent),
         "size": meter.size,
         "speed": None if speed is None else round(speed, 1),
     }

@@ -111,7 +111,7 @@ def in_all(
     conditions = Counter(_condition(row, held.get(row.row, False)) for row in rows)
     living = [one for one in workers if one.condition == "running"]
     speed = sum(one.speed for one in living)
-    begun = sum(int(file.get("acknowledged") or 0) for one in living for file in one.files)
+    begun = sum(int(file.get("sent") or 0) for one in living for file in one.files)
     planned = sum(max(0, one.planned_bytes - one.done_bytes) for one in living)
     left = max(0, planned - begun)
     return Whole(

@@ -67,7 +67,7 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r'database ".*" does not exist',
-        "is no database of that server",
+        "does not exist there",
         "Make it: createdb NAME   (or name another in the journal's URL)",
     ),
     (
