@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,7 +36,7 @@ class Page:
     status: int = 0
     """Instead of an answer."""
     before: Callable[[Page, int], None] | None = None
-    """Hears the number of each request before it is answered."""
+    """Hears the number of each request before it is answered, with a page for this answer alone."""
     short: set[int] = field(default_factory=set)
     """Numbers of requests whose answers end too soon."""
     shifted: set[int] = field(default_factory=set)
@@ -68,10 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
         if page is None:
             self._answer(404, {}, b"")
             return
-        number = len(page.asked)
-        page.asked.append({**{k.lower(): v for k, v in self.headers.items()}, "": self.path})
+        with self.server.turn:
+            number = len(page.asked)
+            page.asked.append({**{k.lower(): v for k, v in self.headers.items()}, "": self.path})
         if page.before is not None:
-            page.before(page, number)
+            before, page = page.before, replace(page)
+            before(page, number)
         if page.status:
             self._answer(page.status, {}, b"no")
         elif page.location:
@@ -112,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     pages: dict[str, Page]
+    turn: threading.Lock
 
     def handle_error(self, request: object, client_address: object) -> None:
         return None  # a client that went away
@@ -132,7 +135,7 @@ class Web:
 @contextmanager
 def web() -> Iterator[Web]:
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.pages = {}
+    server.pages, server.turn = {}, threading.Lock()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -20,6 +20,13 @@ from uuid import uuid4
 
 USER = "cfupload"
 
+_FILL = """INSERT INTO cfupload.attempts (id, host, label, base, account, path, device, inode, size,
+    mtime_ns, samples, options, stage, uid, url, position, doomed, tail, kept, told, since, expiry,
+    started, seal) SELECT md5('i' || n), md5('h'), '', '{base}', '{account}',
+    convert_to('/videos/' || n || '.mp4', 'UTF8'), (n * 7919)::text, (n * 104729)::text,
+    1000000 + n, 1, md5('s' || n), '{{}}', 'stored', md5('u' || n), NULL, 1000000 + n, '', 0, 0, 1,
+    1.0, 2.0, 0.0, '\\x00' FROM generate_series(1::bigint, {rows}) AS n"""
+
 
 @cache
 def programs() -> Path | None:
@@ -74,6 +81,13 @@ class Postgres:
         if self.run("SELECT to_regclass('cfupload.attempts') IS NOT NULL", name)[0][0]:
             tables = ("attempts", "watches", "workers", "budgets")
             self.run(f"TRUNCATE {', '.join(f'cfupload.{one}' for one in tables)}", name)
+
+    def fill(self, name: str, rows: int, base: str, account: str) -> None:
+        """Put rows of other files into the journal in a database."""
+        self.run(_FILL.format(base=base, account=account, rows=rows), name)
+        # As it is on any other day, and not in the minute after so many rows came at once.
+        for sql in ("VACUUM ANALYZE", "CHECKPOINT"):
+            self.run(sql, name)
 
     def drop(self, name: str) -> None:
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

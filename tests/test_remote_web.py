@@ -137,8 +137,8 @@ def test_a_short_answer_is_asked_for_again_and_never_taken_for_the_end(
     assert any(isinstance(event, events.Retrying) for event in scene.heard)
 
 
-def _is_of_the_upload(page: Page) -> bool:
-    first, _, last = page.asked[-1]["range"].removeprefix("bytes=").partition("-")
+def _is_of_the_upload(page: Page, number: int) -> bool:
+    first, _, last = page.asked[number]["range"].removeprefix("bytes=").partition("-")
     return int(last) - int(first) >= MIB
 
 
@@ -150,7 +150,7 @@ def test_an_answer_that_is_not_of_its_range_is_asked_for_again(
 
     def lie(page: Page, number: int) -> None:
         numbers: set[int] = getattr(page, wrong)
-        if _is_of_the_upload(page) and not numbers:
+        if _is_of_the_upload(page, number) and not numbers:
             numbers.add(number)
 
     page = Page(data, before=lie)
@@ -165,8 +165,7 @@ def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: W
     struck: list[int] = []
 
     def blink(page: Page, number: int) -> None:
-        page.data, page.modified = data, 1_700_000_000.0
-        if _is_of_the_upload(page) and not struck:
+        if _is_of_the_upload(page, number) and not struck:
             struck.append(number)
             page.data, page.modified = other, 1_700_000_100.0
 
@@ -234,7 +233,7 @@ def test_a_new_signed_url_goes_on_with_what_the_old_one_began_and_no_query_is_ev
     first, second = "?X-Sig=first-secret-of-it&x=1", "?X-Sig=second-secret-of-it&x=1"
 
     def expire(page: Page, number: int) -> None:
-        page.status = 403 if scene.model.videos() and page.asked[-1][""].endswith(first) else 0
+        page.status = 403 if scene.model.videos() and page.asked[number][""].endswith(first) else 0
 
     page.before = expire
     scene.policy = type(scene.policy)(largest_chunk=5 * MIB, keep_failed=True)

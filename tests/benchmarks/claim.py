@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-from postgres import Postgres, postgres, why_not
+from postgres import postgres, why_not
 
 from benchmarks.bench import Bench, Json
 from cfstream_upload.attempt import Attempt, Identity
@@ -16,13 +16,6 @@ from cfstream_upload.lock import key_of
 
 BASE, ACCOUNT = "https://api.cloudflare.com/client/v4", "0" * 32
 CLAIMS = 500
-
-_FILL = """INSERT INTO cfupload.attempts (id, host, label, base, account, path, device, inode, size,
-    mtime_ns, samples, options, stage, uid, url, position, doomed, tail, kept, told, since, expiry,
-    started, seal) SELECT md5('i' || n), md5('h'), '', '{base}', '{account}',
-    convert_to('/videos/' || n || '.mp4', 'UTF8'), (n * 7919)::text, (n * 104729)::text,
-    1000000 + n, 1, md5('s' || n), '{{}}', 'stored', md5('u' || n), NULL, 1000000 + n, '', 0, 0, 1,
-    1.0, 2.0, 0.0, '\\x00' FROM generate_series(1::bigint, {rows}) AS n"""
 
 
 def claim(bench: Bench) -> Json:
@@ -34,7 +27,7 @@ def claim(bench: Bench) -> Json:
         name = server.database()
         journal = FleetJournal.open(server.url(name), Trust(bench.state()))
         try:
-            _filled(server, name, rows)
+            server.fill(name, rows, BASE, ACCOUNT)
             taken = sorted(_claimed(journal, number) for number in range(CLAIMS))
         finally:
             journal.close()
@@ -44,13 +37,6 @@ def claim(bench: Bench) -> Json:
         "ms": round(1000 * statistics.median(taken), 2),
         "ms_99": round(1000 * taken[CLAIMS * 99 // 100], 2),
     }
-
-
-def _filled(server: Postgres, name: str, rows: int) -> None:
-    server.run(_FILL.format(base=BASE, account=ACCOUNT, rows=rows), name)
-    # As it is on any other day, and not in the minute after a million rows came at once.
-    for sql in ("VACUUM ANALYZE", "CHECKPOINT"):
-        server.run(sql, name)
 
 
 def _claimed(journal: FleetJournal, number: int) -> float:
