@@ -183,6 +183,7 @@ CLUSTER: dict[str, set[str]] = {
     "place": {"errors"},
     "workers": {"config"},
     "outbox": {"events"},
+    "news": set(),
     "terms": {"errors", "journal", "manifest", "session"},
     "post": {
         "config", "credentials", "ending", "errors", "interruption", "onefile", "result", "sending",
@@ -191,7 +192,8 @@ CLUSTER: dict[str, set[str]] = {
     "task": {"errors", "result"},
     "dispatch": {"errors", "interruption"},
     "flight": {"batch", "errors", "events", "result"},
-    "batching": {"attempt", "batch", "errors", "events", "interruption", "result"},
+    "behind": {"attempt", "errors", "result", "session"},
+    "batching": {"batch", "errors", "events", "interruption", "result"},
 }  # fmt: skip
 """Rooms of `cluster`, and what they import beside each other; `cli` alone opens that door."""
 

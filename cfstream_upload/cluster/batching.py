@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from cfstream_upload import events
-from cfstream_upload.attempt import Attempt, Stage
 from cfstream_upload.batch import Batch, Place
+from cfstream_upload.cluster.behind import left_behind
 from cfstream_upload.cluster.flight import Flight, is_passing, trouble_of
 from cfstream_upload.cluster.letters import (
     Begun,
@@ -30,6 +30,7 @@ from cfstream_upload.cluster.letters import (
     read_reply,
     written_result,
 )
+from cfstream_upload.cluster.news import Ended, Gone, Lost, News, Strength, Told
 from cfstream_upload.cluster.place import Place as Cluster
 from cfstream_upload.cluster.post import Plan
 from cfstream_upload.cluster.terms import judge, terms_of
@@ -37,8 +38,6 @@ from cfstream_upload.errors import (
     CfuploadError,
     ExtraMissing,
     Interrupted,
-    LeftoverRemains,
-    NotStarted,
     TroubleOutlasted,
 )
 from cfstream_upload.interruption import SLICE
@@ -70,7 +69,7 @@ class ClusterBatch(Batch):
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     """What workers of our own get beside ours; its secrets travel by a pipe."""
     _run: str = field(default_factory=lambda: f"cfupload-{uuid4().hex[:12]}", init=False)
-    _news: queue.SimpleQueue[dispatch.News] = field(
+    _news: queue.SimpleQueue[News] = field(
         default_factory=queue.SimpleQueue, init=False, repr=False
     )
     _flying: dict[int, Flight] = field(default_factory=dict, init=False)
@@ -221,22 +220,20 @@ class ClusterBatch(Batch):
 
     def _take_news(self, seconds: float) -> list[tuple[Flight, Result]]:
         """Take in all that is there, waiting for the first; the files that ended."""
-        from cfstream_upload.cluster import dispatch
-
         ended: list[tuple[Flight, Result]] = []
         with suppress(queue.Empty):
             one = self._news.get(timeout=seconds)
             while True:
                 match one:
-                    case dispatch.Told():
+                    case Told():
                         self._told(one.worker, one.news)
-                    case dispatch.Ended():
+                    case Ended():
                         ended += self._ended(one)
-                    case dispatch.Lost():
+                    case Lost():
                         self._lost(one.keys)
-                    case dispatch.Strength():
+                    case Strength():
                         self._counted(one.workers, one.slots)
-                    case dispatch.Gone():
+                    case Gone():
                         self._gone = TroubleOutlasted(
                             f"The scheduler {self.cluster} is gone",
                             "Start it again, then run the same command: it does what is missing.",
@@ -272,7 +269,7 @@ class ClusterBatch(Batch):
             self._empty_since = time.monotonic()
             self._note("Every worker is gone; waiting for others")
 
-    def _ended(self, end: dispatch.Ended) -> list[tuple[Flight, Result]]:
+    def _ended(self, end: Ended) -> list[tuple[Flight, Result]]:
         flight = self._flying.get(end.number)
         if flight is None:
             return []
@@ -324,35 +321,8 @@ class ClusterBatch(Batch):
         return deserted
 
     def _left_behind(self, flight: Flight, why: CfuploadError | None = None) -> Result:
-        """The result of a file that somebody may have begun, as far as the journal knows."""
-        path = flight.place[1]
         why = why or self._gone or self._reason_to_skip() or TroubleOutlasted("It was given up")
-        if not flight.workers:
-            return Result(path, "skipped", exit_code=why.exit_code, error=why)
-        row = self._unfinished(flight.absolute)
-        error = why
-        if row is not None:
-            words = f"{why.message}; an upload of this file is unfinished"
-            hint = "The same command goes on with it. To discard it: cfupload cleanup --orphans"
-            error = LeftoverRemains(words, hint, uid=row.uid)
-        if isinstance(error, NotStarted):
-            error = TroubleOutlasted(why.message, why.hint)
-        outcome = "interrupted" if self.session.interruption.count else "failed"
-        cleanup = "none" if row is None else "pending"
-        return Result(
-            path, outcome, uid=error.uid, cleanup=cleanup, exit_code=error.exit_code, error=error
-        )
-
-    def _unfinished(self, path: str) -> Attempt | None:
-        with suppress(CfuploadError):
-            for row in self.session.unsettled():
-                if (
-                    row.path == path
-                    and (row.is_debt or row.stage is Stage.CREATED)
-                    and not row.kept
-                ):
-                    return row
-        return None
+        return left_behind(self.session, flight, why)
 
 
 def absolute(path: str) -> str:

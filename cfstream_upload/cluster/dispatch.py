@@ -26,6 +26,7 @@ from distributed.versions import VersionMismatchWarning
 
 from cfstream_upload.cluster import task
 from cfstream_upload.cluster.letters import TOPIC, Order, written_order
+from cfstream_upload.cluster.news import Ended, Gone, Lost, News, Strength, Told
 from cfstream_upload.cluster.place import Place
 from cfstream_upload.errors import CfuploadError, ConfigProblem, Interrupted, TroubleOutlasted
 from cfstream_upload.interruption import SLICE, Interruption
@@ -38,47 +39,6 @@ ASKED_FOR = 60.0
 
 CLOSING = 10.0
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A worker's letter about what happens there."""
-
-    worker: str
-    news: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Order ``number`` ended with a reply, or with what Dask says instead."""
-
-    number: int
-    reply: bytes | None
-    trouble: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A worker is gone, and with it what was under way there: keys of orders."""
-
-    worker: str
-    keys: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Strength:
-    """How many workers there are now, and how many files they take at once."""
-
-    workers: int
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The scheduler is gone."""
-
-
-News = Told | Ended | Lost | Strength | Gone
 
 
 @dataclass
