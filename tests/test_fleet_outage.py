@@ -237,7 +237,7 @@ def test_silence_stops_the_sending_before_the_server_frees_the_lock(
     is_sent_once(stream, path)
 
 
-def test_a_session_that_the_server_ended_is_noticed_within_half_a_second(
+def test_a_session_that_the_server_ended_is_noticed_at_once(
     server: Postgres, first: Machine
 ) -> None:
     with journal_of(first) as journal, journal.lock("ab" * 16):
@@ -245,9 +245,8 @@ def test_a_session_that_the_server_ended_is_noticed_within_half_a_second(
         end_sessions(server)
         began = time.monotonic()
         while journal.stands("ab" * 16):
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < timing.SILENCE / 2
             time.sleep(0.01)
-        assert time.monotonic() - began < 0.5
 
 
 def test_what_a_killed_process_left_is_resumed_by_another_machine(

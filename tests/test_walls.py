@@ -370,7 +370,7 @@ def test_a_handshake_that_stops_half_way_or_drips_ends_at_the_connect_timeout(
             body = None if size is None else iter_never()
             error = failing(wire, url, method, size=size, body=body)
             assert reason(error) == "NotSent timeout"
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 5
 
 
 def iter_never() -> Iterator[bytes]:

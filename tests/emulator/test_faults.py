@@ -114,7 +114,7 @@ def test_the_first_of_several_faults_counts_and_all_can_be_removed(
 def test_over_a_socket_a_cut_is_a_disconnect_and_a_hang_is_a_timeout(
     faulty: Faulty, stream: Stream
 ) -> None:
-    with running(faulty) as endpoint, httpx.Client(trust_env=False, timeout=0.3) as client:
+    with running(faulty) as endpoint, httpx.Client(trust_env=False, timeout=2) as client:
         driver = over_http(endpoint, client)
         upload = driver.create(3 * CHUNK)
         faulty.set(Fault(LoseReply(), "PATCH"))

@@ -279,7 +279,7 @@ def test_a_server_that_is_watched_ends_at_once_and_in_good_order(stream: Stream)
         server.stop()
         assert list(heard) == [{"over": True}], "the response ends, it is not cut"
     thread.join()
-    assert time.monotonic() - began < 0.9, "less than the server's patience"
+    assert time.monotonic() - began < 1.9, "less than the server's patience"
 
 
 # --- what it costs -------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ LOCKS = (
         "        return self.room.interruption.count > self.heard\n",
     ),
     Guard(
-        "F3", f"{_OUTAGE}a_session_that_the_server_ended_is_noticed_within_half_a_second",
+        "F3", f"{_OUTAGE}a_session_that_the_server_ended_is_noticed_at_once",
         "the watch", "fleet/link.py",
         "                    self._look(connection)\n", "                    pass\n",
     ),
