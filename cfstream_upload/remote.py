@@ -27,7 +27,7 @@ from cfstream_upload.source import (
     refuse_size,
     sample_offsets,
 )
-from cfstream_upload.stored import Facts, Store, changed
+from cfstream_upload.stored import Facts, Hiccup, Store, changed
 
 PIECE = 4 * 1024 * 1024
 """Bytes that one request asks for."""
@@ -177,7 +177,7 @@ class RemoteSource:
         for number, (start, stop) in enumerate(places):
 
             def sample(number: int = number, start: int = start, stop: int = stop) -> Future[bytes]:
-                if _has_failed(under_way[number]):
+                if _is_passing(under_way[number]):
                     under_way[number] = self._ranged(start, stop)
                 return under_way[number]
 
@@ -221,7 +221,7 @@ class RemoteSource:
             there, begun = self._pieces.get(number), False
             gone = [one for one in self._pieces if not number <= one < number + AHEAD]
             dropped = [self._pieces.pop(one) for one in gone]
-            if there is None or _has_failed(there):
+            if there is None or _is_passing(there):
                 there, begun = self._begun(number), True
         # Outside the lock: of what is done, these call back at once.
         for future in dropped:
@@ -251,5 +251,6 @@ class RemoteSource:
             future.add_done_callback(self._advance)
 
 
-def _has_failed(future: Future[bytes]) -> bool:
-    return future.done() and (future.cancelled() or future.exception() is not None)
+def _is_passing(future: Future[bytes]) -> bool:
+    """Whether it failed and may be asked for anew; what says that the file changed stands."""
+    return future.done() and (future.cancelled() or isinstance(future.exception(), Hiccup))

@@ -17,7 +17,7 @@ from served import Ended, Served
 from cfstream_upload import events
 from cfstream_upload.errors import FileProblem, UsageProblem
 from cfstream_upload.interruption import Interruption
-from cfstream_upload.remote import AHEAD
+from cfstream_upload.remote import AHEAD, PIECE
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
 from cfstream_upload.sending import Sending, Wishes
@@ -173,6 +173,28 @@ def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: W
     assert struck
     assert sent.exit_code == 4
     assert scene.model.videos() == []
+
+
+def test_a_change_met_while_reading_ahead_is_told_though_it_is_gone_again(
+    site: Web, tmp_path: Path
+) -> None:
+    data, other = _video(tmp_path, 3 * PIECE), _video(tmp_path, 3 * PIECE, seed=3)
+    struck = threading.Event()
+
+    def blink(page: Page, number: int) -> None:
+        ahead = page.asked[number]["range"].startswith(f"bytes={PIECE}-")
+        if ahead and not struck.is_set():
+            struck.set()
+            page.data = other
+
+    url = site.put("/ahead.mp4", Page(data, before=blink))
+    with Stores() as stores, stores.open(url) as source:
+        blocks = source.blocks(0, source.size, block=PIECE)
+        assert next(blocks) == data[:PIECE]
+        assert struck.wait(10)
+        time.sleep(0.3)  # for the answer to be known, and the piece not asked for yet
+        with pytest.raises(FileProblem, match="changed"):
+            next(blocks)
 
 
 def test_a_range_is_asked_for_with_the_tag_of_what_was_opened(scene: Stage, site: Web) -> None:
