@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,10 +26,16 @@ def test_each_file_is_one_video_though_workers_die_and_the_database_crashes(tmp_
         sys.executable, "-P", str(ROOT / "tests" / "storm" / "__main__.py"), "--files", "24",
         "--workers", "2", "--restarts", "1", "--json", str(told),
     ]  # fmt: skip
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=230, check=False, cwd=tmp_path
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        start_new_session=True,
+    ) as storm:  # fmt: skip
+        try:
+            out, err = storm.communicate(timeout=230)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(storm.pid, signal.SIGKILL)  # its scheduler and workers too
+    assert storm.returncode == 0, out + err
     figures = json.loads(told.read_text())
     assert figures["broken"] == []
     assert figures["killed"] > 0
