@@ -227,13 +227,22 @@ class Console:
             for line in laid_out(headers, cells, self._err.size()[0], len):
                 self._say(line, Level.USUAL)
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write rows to stdout: in columns on a terminal, else with tabs between the cells."""
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        name: int | None = None,
+    ) -> None:
+        """Write rows to stdout: in columns on a terminal, else with tabs between the cells.
+
+        ``name`` is the number of the column that a narrow terminal may cut.
+        """
         cells = [["" if cell is None else self._cell(str(cell)) for cell in row] for row in rows]
         if self._out.isatty():
             from rich.cells import cell_len
 
-            lines = laid_out(headers, cells, self._out.size()[0], cell_len)
+            lines = laid_out(headers, cells, self._out.size()[0], cell_len, name=name)
         else:
             lines = ["\t".join(row) for row in (headers, *cells)]
         self._write_out("".join(f"{line}\n" for line in lines))

@@ -55,6 +55,9 @@ class Company(Protocol):
     def shown_at(self, dashboard: str) -> None:
         """Where Dask shows people what this run does."""
 
+    def known_as(self, name: str) -> None:
+        """What Dask calls this process."""
+
     def finished(self, result: Result, *, elsewhere: bool = False) -> None:
         """A file is done with, for this run; ``elsewhere``: another process sent it."""
 

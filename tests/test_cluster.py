@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import signal
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
 
 import pytest
-from served import Served
+from served import Ended, Served
 
 from cfstream_upload import errors, events
 from cfstream_upload.cli.app import run
@@ -233,6 +236,27 @@ def test_a_worker_that_dask_closes_leaves_what_it_sends_and_waits_for_it(stream:
     assert (done.result.outcome, done.result.error) == ("resumed", None)
     assert stream.whole(path)
     assert stream.methods().count("POST") == 1
+
+
+def test_a_worker_has_one_name_in_the_status_of_the_fleet_and_in_events(
+    stream: Served, ran: Callable[..., Ended], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFUPLOAD_JOURNAL", database)
+    given = order(stream.folder / "a.mp4")
+    first = Post.opened(given, "tcp://h:1", lambda news: None)
+    first.session.told(events.Started("a.mp4", 1))
+    first.close()
+    second = Post.opened(given, "n\0", lambda news: None)
+    second.session.told(events.Started("a.mp4", 1))
+    stream.wait_until(lambda: "n?" in ran("fleet", "status").out)
+    told = ran("fleet", "status", "--json").document["workers"]
+    shown = ran("fleet", "status").out
+    second.close()
+    here = (platform.node(), os.getpid())
+    assert [(one["worker"], one["host"], one["pid"]) for one in told] == [
+        ("tcp://h:1", *here), ("n?", *here)
+    ]  # fmt: skip
+    assert f"n? ({platform.node()})\trunning" in shown
 
 
 def test_a_worker_that_was_told_to_stop_begins_nothing(stream: Served) -> None:

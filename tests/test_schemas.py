@@ -40,7 +40,7 @@ PAGE = {
 EMULATOR = {"base_url": "http://x", "account": UID, "token": "t", "pid": 1, "port": 80}
 
 WORKER = {
-    "worker": "a:1", "label": "", "release": "1", "condition": "running", "seen": 0.5, "age": 9,
+    "worker": "a:1", "host": "a", "pid": 1, "label": "", "release": "1", "condition": "running", "seen": 0.5, "age": 9,
     "files": [
         {
             "file": "a", "uid": None, "phase": "sending", "acknowledged": 1, "sent": 1, "size": 2,

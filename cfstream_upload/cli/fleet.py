@@ -11,9 +11,6 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import keeping_everywhere, with_everywhere
 from cfstream_upload.errors import UsageProblem
 
-LONGEST_NAME = 20
-"""Characters of a file's name: a row is to fit a terminal of 80."""
-
 if TYPE_CHECKING:
     from cfstream_upload.fleet.status import Whole, Worker
 
@@ -80,8 +77,9 @@ def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
     ended = len(workers) - len(here)
     if here:
         desk.console.table(
-            ["WORKER", "IS", "HEARD", "FILES", "SPEED", "DONE", "FAILED", "NOW"],
+            ["WORKER", "IS", "HEARD", "SPEED", "DONE", "FAILED", "NOW"],
             [_row(one) for one in here],
+            name=6,
         )
         desk.console.line("")
     if ended:
@@ -94,15 +92,21 @@ def _row(worker: Worker) -> list[str]:
     from cfstream_upload.units import human_size, human_time
 
     return [
-        worker.worker,
+        _called(worker),
         worker.condition,
         f"{human_time(worker.seen)} ago",
-        str(len(worker.files)),
         f"{human_size(worker.speed)}/s" if worker.speed else "-",
         str(worker.done),
         str(worker.failed),
         _now(worker),
     ]
+
+
+def _called(worker: Worker) -> str:
+    """Its name as the events have it; beside one of Dask's, which may be anything, its machine."""
+    if "://" in worker.worker or worker.worker == f"{worker.host}:{worker.pid}":
+        return worker.worker
+    return f"{worker.worker} ({worker.host})"
 
 
 def _now(worker: Worker) -> str:
@@ -113,8 +117,6 @@ def _now(worker: Worker) -> str:
     size = int(file.get("size") or 0)
     share = f" {100 * int(file.get('sent') or 0) // size} %" if size else ""
     name = str(file.get("file", "")).rpartition("/")[2]
-    if len(name) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME // 2 - 3]}...{name[-LONGEST_NAME // 2 :]}"
     more = f", {len(worker.files) - 1} more" if len(worker.files) > 1 else ""
     return f"{name}{share}{more}"
 

@@ -97,6 +97,8 @@ class Post:
                 session.throttle = Throttle(order["rate"])
             # Opened before threads use it side by side.
             _ = session.room
+            if session.company is not None:
+                session.company.known_as(name)
         except BaseException:
             session.close()
             raise

@@ -42,6 +42,10 @@ class Company:
         """Where Dask shows people what this run does."""
         self.presence.dashboard = dashboard
 
+    def known_as(self, name: str) -> None:
+        """What Dask calls this process."""
+        self.presence.name = name
+
     def finished(self, result: Result, *, elsewhere: bool = False) -> None:
         """A file is done with, for this run; ``elsewhere``: another process sent it."""
         self.presence.finished(result, elsewhere=elsewhere)

@@ -32,13 +32,16 @@ EVERY = 2.0
 SHOWN = 64
 """Files of one process that are told one by one."""
 
+LONGEST_NAME = 200
+
 
 @dataclass
 class Presence:
     """One process among the others. ``clock`` is monotonic seconds. Close it.
 
     It is a listener for events, from any thread; the database hears of it from the first on.
-    ``dashboard`` is where Dask shows people what it does, "" for nowhere.
+    ``dashboard`` is where Dask shows people what it does, "" for nowhere; ``name`` what Dask calls
+    this process, "" where it is no worker of Dask's.
     """
 
     database: Database
@@ -47,6 +50,7 @@ class Presence:
     clock: Callable[[], float] = time.monotonic
     id: str = field(default_factory=lambda: uuid4().hex)
     dashboard: str = ""
+    name: str = ""
     _planned: tuple[int, int] = field(default=(0, 0), init=False)
     _meters: dict[str, Meter] = field(default_factory=dict, init=False)
     _done: int = field(default=0, init=False)
@@ -141,6 +145,7 @@ class Presence:
                 "planned_bytes": self._planned[1],
                 "done_bytes": self._done_bytes,
                 "dashboard": self.dashboard,
+                "name": _text(self.name)[:LONGEST_NAME],
                 "over": over,
             }
 
@@ -153,8 +158,7 @@ class Presence:
 def _file_told(meter: Meter, now: float) -> dict[str, Any]:
     speed = meter.speed(now)
     return {
-        # JSON of PostgreSQL takes neither NUL nor half a surrogate; people are told, not programs.
-        "file": meter.file.encode(errors="replace").decode().replace("\0", "?"),
+        "file": _text(meter.file),
         "uid": meter.uid,
         "phase": meter.phase.value,
         "acknowledged": meter.acknowledged,
@@ -162,3 +166,8 @@ def _file_told(meter: Meter, now: float) -> dict[str, Any]:
         "size": meter.size,
         "speed": None if speed is None else round(speed, 1),
     }
+
+
+def _text(name: str) -> str:
+    # PostgreSQL takes neither NUL nor half a surrogate; people are told, not programs.
+    return name.encode(errors="replace").decode().replace("\0", "?")

@@ -22,11 +22,14 @@ LOST_AFTER = 15.0
 class Worker:
     """One process, as it last told. Sizes are bytes, times seconds by the server's clock.
 
-    ``condition``: running, ended or lost. ``done`` and ``failed`` count files; ``planned_*`` are
+    ``worker`` is what Dask and the events call it, ``host:pid`` where Dask has nothing to do with
+    it. ``condition``: running, ended or lost. ``done`` and ``failed`` count files; ``planned_*`` are
     of the batch that it was given, ``done_bytes`` what of them is over.
     """
 
     worker: str
+    host: str
+    pid: int
     label: str
     release: str
     condition: str
@@ -82,11 +85,13 @@ class Whole:
 def worker_of(row: Sequence[Any]) -> Worker:
     """What a row of `statements.WORKERS` says."""
     (_, host, pid, label, release, files, acknowledged, speed, done, failed) = row[:10]
-    (planned_files, planned_bytes, done_bytes, dashboard, over, seen, age) = row[10:]
+    (planned_files, planned_bytes, done_bytes, dashboard, name, over, seen, age) = row[10:]
     known = json.loads(files) if isinstance(files, str) else files
     silent = seen > LOST_AFTER
     return Worker(
-        worker=f"{host}:{pid}",
+        worker=name or f"{host}:{pid}",
+        host=host,
+        pid=pid,
         label=label,
         release=release,
         condition="ended" if over else "lost" if silent else "running",
