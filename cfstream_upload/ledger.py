@@ -49,8 +49,11 @@ class Company(Protocol):
     def hear(self, event: Event) -> None:
         """Take in what happened to a file."""
 
-    def plan(self, files: int, size: int) -> None:
-        """This process is to see to so many files of so many bytes in all."""
+    def plan(self, files: int, size: int, *, leads: bool = False) -> None:
+        """This process is to see to so many files of so many bytes in all.
+
+        ``leads``: others send them for it.
+        """
 
     def shown_at(self, dashboard: str) -> None:
         """Where Dask shows people what this run does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from served import Ended, Served
 
 from cfstream_upload import events
 from cfstream_upload.attempt import Stage
+from cfstream_upload.batch import Batch
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.presence import Presence
 from cfstream_upload.fleet.status import in_all, worker_of
@@ -132,6 +133,34 @@ def test_a_worker_tells_its_files_and_speed_while_it_sends(database: str, tmp_pa
     journal.close()
 
 
+def test_the_command_that_leads_a_cluster_is_no_worker(
+    stream: Served,
+    ran: Callable[..., Ended],
+    shared: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[Any, str]] = []
+
+    class Led(Batch):
+        def run(self) -> Iterator[tuple[int, Result]]:
+            stream.wait_until(lambda: "leads" in ran("fleet", "status").out)
+            seen.append((_seen(ran), ran("fleet", "status").out))
+            yield from super().run()
+
+    # Who sends is of no account here: a cluster of our own takes seconds to come.
+    monkeypatch.setattr(
+        "cfstream_upload.cluster.batching.ClusterBatch",
+        lambda session, paths, wishes, **_: Led(session, paths, wishes),
+    )
+    stream.file("one.mp4", size=400_000)
+    assert ran("send", "one.mp4", "--cluster", "local:1").code == 0
+    ((told, shown),) = seen
+    assert [(one["role"], one["condition"]) for one in told["workers"]] == [("leads", "running")]
+    assert (told["fleet"]["workers"], told["fleet"]["leaders"]) == (0, 1)
+    assert "\tleads\t" in shown
+    assert "In all: 0 workers," in shown
+
+
 def test_without_a_shared_journal_there_is_no_fleet(
     stream: Served, ran: Callable[..., Ended]
 ) -> None:
@@ -149,5 +178,5 @@ def test_people_see_a_line_for_each_worker_and_one_for_all(
     ended = ran("fleet", "status")
     assert ended.code == 0
     assert "Ended within the last hour: 1." in ended.out
-    assert "In all: 0 processes, 0 uploads running" in ended.out
+    assert "In all: 0 workers, 0 uploads running" in ended.out
     assert "1 receipt," in ended.out

@@ -40,7 +40,8 @@ PAGE = {
 EMULATOR = {"base_url": "http://x", "account": UID, "token": "t", "pid": 1, "port": 80}
 
 WORKER = {
-    "worker": "a:1", "host": "a", "pid": 1, "label": "", "release": "1", "condition": "running", "seen": 0.5, "age": 9,
+    "worker": "a:1", "host": "a", "pid": 1, "role": "sends", "label": "",
+    "release": "1", "condition": "running", "seen": 0.5, "age": 9,
     "files": [
         {
             "file": "a", "uid": None, "phase": "sending", "acknowledged": 1, "sent": 1, "size": 2,
@@ -51,8 +52,9 @@ WORKER = {
     "planned_bytes": 2, "done_bytes": 0, "dashboard": None,
 }  # fmt: skip
 FLEET = {
-    "workers": 1, "running": 1, "interrupted": 0, "kept": 0, "debts": 0, "receipts": 0, "done": 0,
-    "failed": 0, "speed": 1.5, "bytes_left": 1, "seconds_left": None, "dashboard": "http://d",
+    "workers": 1, "leaders": 1, "running": 1, "interrupted": 0, "kept": 0, "debts": 0,
+    "receipts": 0, "done": 0, "failed": 0, "speed": 1.5, "bytes_left": 1, "seconds_left": None,
+    "dashboard": "http://d",
 }  # fmt: skip
 
 DOCUMENTS: dict[str, dict[str, Any]] = {

@@ -36,8 +36,8 @@ def add_to(app: typer.Typer) -> None:
 def status(desk: Desk) -> int:
     """Show what each worker does, and the fleet in all; exits 7 while a debt stands.
 
-    A worker is a process that sends with the same journal. One that was not heard of for 15 s and
-    did not say goodbye is lost: its files are for others.
+    A worker is a process that sends with the same journal; a cluster's command leads it. One that
+    was not heard of for 15 s and did not say goodbye is lost: its files are for others.
 
     Examples:
 
@@ -93,11 +93,12 @@ def _row(worker: Worker) -> list[str]:
 
     return [
         _called(worker),
-        worker.condition,
+        worker.role
+        if worker.role == "leads" and worker.condition == "running"
+        else worker.condition,
         f"{human_time(worker.seen)} ago",
         f"{human_size(worker.speed)}/s" if worker.speed else "-",
-        str(worker.done),
-        str(worker.failed),
+        *(("-", "-") if worker.role == "leads" else (str(worker.done), str(worker.failed))),
         _now(worker),
     ]
 
@@ -111,6 +112,8 @@ def _called(worker: Worker) -> str:
 
 def _now(worker: Worker) -> str:
     """The first of its files, how far it is, and how many others there are."""
+    if worker.role == "leads":
+        return _counted(worker.planned_files, "file")
     if not worker.files:
         return "-"
     file = worker.files[0]
@@ -127,7 +130,7 @@ def _lines(whole: Whole) -> list[str]:
     left = "" if whole.seconds_left is None else f", {human_time(whole.seconds_left)} left"
     size = f", {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
     now = (
-        f"{_counted(whole.workers, 'process', 'processes')}, "
+        f"{_counted(whole.workers, 'worker')}, "
         f"{_counted(whole.running, 'upload')} running, {human_size(whole.speed)}/s"
     )
     rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {_counted(whole.debts, 'debt')}"
@@ -141,5 +144,5 @@ def _lines(whole: Whole) -> list[str]:
     return lines
 
 
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
+def _counted(number: int, one: str) -> str:
+    return f"{number} {one if number == 1 else f'{one}s'}"

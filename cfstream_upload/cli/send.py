@@ -177,7 +177,8 @@ def _send_all(
     left = plan.left
     if session.settings.journal is not None and session.company is not None:
         sizes = (session.stores.listed_size(paths[number]) for number in left)
-        session.company.plan(len(left), sum(size for size in sizes if size))
+        total = sum(size for size in sizes if size)
+        session.company.plan(len(left), total, leads=cluster is not None)
     for number, done in plan.done:
         report.add(number, done)
     begun: dict[int, float] = {}

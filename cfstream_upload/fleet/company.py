@@ -34,9 +34,12 @@ class Company:
         """Take in what happened to a file."""
         self.presence.hear(event)
 
-    def plan(self, files: int, size: int) -> None:
-        """This process is to see to so many files of so many bytes in all."""
-        self.presence.plan(files, size)
+    def plan(self, files: int, size: int, *, leads: bool = False) -> None:
+        """This process is to see to so many files of so many bytes in all.
+
+        ``leads``: others send them for it.
+        """
+        self.presence.plan(files, size, leads=leads)
 
     def shown_at(self, dashboard: str) -> None:
         """Where Dask shows people what this run does."""

@@ -51,6 +51,7 @@ class Presence:
     id: str = field(default_factory=lambda: uuid4().hex)
     dashboard: str = ""
     name: str = ""
+    _leads: bool = field(default=False, init=False)
     _planned: tuple[int, int] = field(default=(0, 0), init=False)
     _meters: dict[str, Meter] = field(default_factory=dict, init=False)
     _done: int = field(default=0, init=False)
@@ -78,10 +79,13 @@ class Presence:
                 self._moved += max(0, meter.sent - sent)
         self._begin()
 
-    def plan(self, files: int, size: int) -> None:
-        """This process is to see to so many files of so many bytes in all."""
+    def plan(self, files: int, size: int, *, leads: bool = False) -> None:
+        """This process is to see to so many files of so many bytes in all.
+
+        ``leads``: it sends none of them itself.
+        """
         with self._turn:
-            self._planned = (files, size)
+            self._planned, self._leads = (files, size), leads
         self._begin()
 
     def finished(self, result: Result, *, elsewhere: bool = False) -> None:
@@ -146,6 +150,7 @@ class Presence:
                 "done_bytes": self._done_bytes,
                 "dashboard": self.dashboard,
                 "name": _text(self.name)[:LONGEST_NAME],
+                "leads": self._leads,
                 "over": over,
             }
 

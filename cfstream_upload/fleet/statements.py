@@ -71,8 +71,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # At another place the same path is another file.
     ("ALTER TABLE cfupload.attempts ADD COLUMN place text NOT NULL DEFAULT ''",),
-    # What Dask calls a worker.
-    ("ALTER TABLE cfupload.workers ADD COLUMN name text NOT NULL DEFAULT ''",),
+    # What Dask calls a worker; whether it has the files sent by others.
+    (
+        """ALTER TABLE cfupload.workers ADD COLUMN name text NOT NULL DEFAULT '',
+            ADD COLUMN leads boolean NOT NULL DEFAULT false""",
+    ),
 )
 """What brings a journal of version ``n`` to ``n + 1``, under `MIGRATING`, in one transaction."""
 
@@ -211,18 +214,19 @@ IN_FLIGHT = """SELECT count(*) FROM cfupload.attempts
 
 PRESENT = """INSERT INTO cfupload.workers AS w
     (id, host, pid, label, version, files, acknowledged, speed, done, failed, planned_files,
-    planned_bytes, done_bytes, dashboard, name, ended)
+    planned_bytes, done_bytes, dashboard, name, leads, ended)
     VALUES (%(id)s, %(host)s, %(pid)s, %(label)s, %(version)s, %(files)s::jsonb,
     %(acknowledged)s, %(speed)s, %(done)s, %(failed)s, %(planned_files)s, %(planned_bytes)s,
-    %(done_bytes)s, %(dashboard)s, %(name)s, CASE WHEN %(over)s THEN now() END)
+    %(done_bytes)s, %(dashboard)s, %(name)s, %(leads)s,
+    CASE WHEN %(over)s THEN now() END)
     ON CONFLICT (id) DO UPDATE SET files = EXCLUDED.files, acknowledged = EXCLUDED.acknowledged,
     speed = EXCLUDED.speed, done = EXCLUDED.done, failed = EXCLUDED.failed,
     planned_files = EXCLUDED.planned_files, planned_bytes = EXCLUDED.planned_bytes,
     done_bytes = EXCLUDED.done_bytes, dashboard = EXCLUDED.dashboard, name = EXCLUDED.name,
-    ended = EXCLUDED.ended, seen = now()"""
+    leads = EXCLUDED.leads, ended = EXCLUDED.ended, seen = now()"""
 FORGET_WORKERS = """DELETE FROM cfupload.workers WHERE seen < now() - interval '1 day'"""
 WORKERS = """SELECT id, host, pid, label, version, files, acknowledged, speed, done, failed,
-    planned_files, planned_bytes, done_bytes, dashboard, name, ended IS NOT NULL,
+    planned_files, planned_bytes, done_bytes, dashboard, name, leads, ended IS NOT NULL,
     extract(epoch FROM now() - seen)::float8, extract(epoch FROM now() - started)::float8
     FROM cfupload.workers WHERE seen > now() - interval '1 hour' ORDER BY host, started, id"""
 HELD = """SELECT classid::bigint::numeric * 4294967296 + objid::bigint FROM pg_locks

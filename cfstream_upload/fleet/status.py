@@ -23,13 +23,15 @@ class Worker:
     """One process, as it last told. Sizes are bytes, times seconds by the server's clock.
 
     ``worker`` is what Dask and the events call it, ``host:pid`` where Dask has nothing to do with
-    it. ``condition``: running, ended or lost. ``done`` and ``failed`` count files; ``planned_*`` are
-    of the batch that it was given, ``done_bytes`` what of them is over.
+    it. ``role``: sends, or leads, where others send for it. ``condition``: running, ended or lost.
+    ``done`` and ``failed`` count files; ``planned_*`` are of the batch that it was given,
+    ``done_bytes`` what of them is over.
     """
 
     worker: str
     host: str
     pid: int
+    role: str
     label: str
     release: str
     condition: str
@@ -61,10 +63,12 @@ class Worker:
 class Whole:
     """The fleet in all; ``seconds_left`` is None where it cannot be told.
 
+    ``workers`` send and ``leaders`` have others send; both are those that run now.
     ``running``, ``interrupted``, ``kept`` and ``debts`` count rows that are no receipts.
     """
 
     workers: int
+    leaders: int
     running: int
     interrupted: int
     kept: int
@@ -85,13 +89,14 @@ class Whole:
 def worker_of(row: Sequence[Any]) -> Worker:
     """What a row of `statements.WORKERS` says."""
     (_, host, pid, label, release, files, acknowledged, speed, done, failed) = row[:10]
-    (planned_files, planned_bytes, done_bytes, dashboard, name, over, seen, age) = row[10:]
+    (planned_files, planned_bytes, done_bytes, dashboard, name, leads, over, seen, age) = row[10:]
     known = json.loads(files) if isinstance(files, str) else files
     silent = seen > LOST_AFTER
     return Worker(
         worker=name or f"{host}:{pid}",
         host=host,
         pid=pid,
+        role="leads" if leads else "sends",
         label=label,
         release=release,
         condition="ended" if over else "lost" if silent else "running",
@@ -120,7 +125,8 @@ def in_all(
     planned = sum(max(0, one.planned_bytes - one.done_bytes) for one in living)
     left = max(0, planned - begun)
     return Whole(
-        workers=len(living),
+        workers=sum(one.role == "sends" for one in living),
+        leaders=sum(one.role == "leads" for one in living),
         running=conditions["running"],
         interrupted=conditions["interrupted"],
         kept=conditions["kept"],
