@@ -56,6 +56,29 @@ def test_a_failed_file_is_counted_as_failed(
     assert (worker["done"], worker["failed"]) == (1, 1)
 
 
+def test_a_file_that_others_have_is_passed_by_and_one_that_was_sent_is_already_there(
+    stream: Served, ran: Callable[..., Ended], shared: str, tmp_path: Path
+) -> None:
+    from cfstream_upload.lock import key_of
+
+    home = stream.environment
+    stream.file("one.mp4", size=400_000)
+    assert [ran("send", "one.mp4").code for _ in range(2)] == [0, 0]
+    journal = FleetJournal.open(shared, Trust(tmp_path))
+    (row,) = journal.rows()
+    theirs = stream.file("two.mp4", size=400_000)
+    named = journal.named(row.file, str(theirs))
+    base, account = home["CLOUDFLARE_API_BASE_URL"], home["CLOUDFLARE_ACCOUNT_ID"]
+    with journal.lock(key_of(base, account, named.device, named.inode)):
+        assert ran("send", "two.mp4").code == 9
+    journal.close()
+    fleet = _seen(ran)["fleet"]
+    counted = [fleet[name] for name in ("done", "already", "passed", "failed")]
+    assert counted == [1, 1, 1, 0]
+    words = "Files within the last hour: 1 sent, 1 already there, 1 passed by, 0 failed."
+    assert words in ran("fleet", "status").out
+
+
 def test_what_is_running_interrupted_kept_and_a_debt_is_told_by_rows_and_locks(
     stream: Served, ran: Callable[..., Ended], shared: str, tmp_path: Path
 ) -> None:
@@ -101,6 +124,9 @@ def test_a_worker_that_is_silent_is_lost_and_has_no_speed(
     assert (worker["condition"], worker["speed"]) == ("lost", 0)
     assert 19 < worker["seen"] < 60
     assert told["fleet"]["workers"] == 0
+    shown = ran("fleet", "status").out
+    assert f"Lost within the last hour: 1 ({worker['worker']} silent for " in shown
+    assert "WORKER" not in shown
 
 
 def test_a_worker_tells_its_files_and_speed_while_it_sends(database: str, tmp_path: Path) -> None:

@@ -48,12 +48,14 @@ WORKER = {
             "speed": None,
         }
     ],
-    "speed": 1.5, "acknowledged": 1, "done": 0, "failed": 0, "planned_files": 1,
+    "speed": 1.5, "acknowledged": 1, "done": 0, "already": 0, "passed": 0, "failed": 0,
+    "planned_files": 1,
     "planned_bytes": 2, "done_bytes": 0, "dashboard": None,
 }  # fmt: skip
 FLEET = {
     "workers": 1, "leaders": 1, "running": 1, "interrupted": 0, "kept": 0, "debts": 0,
-    "receipts": 0, "done": 0, "failed": 0, "speed": 1.5, "bytes_left": 1, "seconds_left": None,
+    "receipts": 0, "done": 0, "already": 0, "passed": 0, "failed": 0,
+    "speed": 1.5, "bytes_left": 1, "seconds_left": None,
     "dashboard": "http://d",
 }  # fmt: skip
 

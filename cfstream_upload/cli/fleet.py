@@ -11,6 +11,9 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import keeping_everywhere, with_everywhere
 from cfstream_upload.errors import UsageProblem
 
+MOST_NAMED = 3
+"""Lost workers that are named."""
+
 if TYPE_CHECKING:
     from cfstream_upload.fleet.status import Whole, Worker
 
@@ -73,30 +76,32 @@ def status(desk: Desk) -> int:
 
 
 def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
-    here = [one for one in workers if one.condition != "ended"]
-    ended = len(workers) - len(here)
+    here = [one for one in workers if one.condition == "running"]
+    lost = [one for one in workers if one.condition == "lost"]
+    ended = len(workers) - len(here) - len(lost)
     if here:
         desk.console.table(
-            ["WORKER", "IS", "HEARD", "SPEED", "DONE", "FAILED", "NOW"],
+            ["WORKER", "IS", "SPEED", "SENT", "FAILED", "NOW"],
             [_row(one) for one in here],
-            name=6,
+            name=5,
         )
         desk.console.line("")
     if ended:
         desk.console.line(f"Ended within the last hour: {ended}.")
+    if lost:
+        desk.console.line(_lost(lost))
     for line in _lines(whole):
         desk.console.line(line)
 
 
 def _row(worker: Worker) -> list[str]:
-    from cfstream_upload.units import human_size, human_time
+    from cfstream_upload.units import human_size
 
     return [
         _called(worker),
         worker.role
         if worker.role == "leads" and worker.condition == "running"
         else worker.condition,
-        f"{human_time(worker.seen)} ago",
         f"{human_size(worker.speed)}/s" if worker.speed else "-",
         *(("-", "-") if worker.role == "leads" else (str(worker.done), str(worker.failed))),
         _now(worker),
@@ -108,6 +113,18 @@ def _called(worker: Worker) -> str:
     if "://" in worker.worker or worker.worker == f"{worker.host}:{worker.pid}":
         return worker.worker
     return f"{worker.worker} ({worker.host})"
+
+
+def _lost(lost: list[Worker]) -> str:
+    from cfstream_upload.units import human_time
+
+    lost = sorted(lost, key=lambda one: one.seen)
+    names = [f"{_called(one)} silent for {human_time(one.seen)}" for one in lost[:MOST_NAMED]]
+    names += [f"{len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
+    return (
+        f"Lost within the last hour: {len(lost)} ({', '.join(names)}). "
+        "The same send goes on with what they left."
+    )
 
 
 def _now(worker: Worker) -> str:
@@ -134,9 +151,10 @@ def _lines(whole: Whole) -> list[str]:
         f"{_counted(whole.running, 'upload')} running, {human_size(whole.speed)}/s"
     )
     rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {_counted(whole.debts, 'debt')}"
+    files = f"{whole.done} sent, {whole.already} already there, {whole.passed} passed by"
     lines = [
         f"In all: {now}{size}{left}.",
-        f"Files within the last hour: {whole.done} done, {whole.failed} not.",
+        f"Files within the last hour: {files}, {whole.failed} failed.",
         f"The journal: {_counted(whole.receipts, 'receipt')}, {rows}.",
     ]
     if whole.dashboard:

@@ -11,7 +11,7 @@ import os
 import platform
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from cfstream_upload import events
-from cfstream_upload.errors import CfuploadError
+from cfstream_upload.errors import Busy, CfuploadError, Interrupted, NotStarted
 from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.budgets import Database
 from cfstream_upload.fleet.link import Lost
@@ -54,8 +54,7 @@ class Presence:
     _leads: bool = field(default=False, init=False)
     _planned: tuple[int, int] = field(default=(0, 0), init=False)
     _meters: dict[str, Meter] = field(default_factory=dict, init=False)
-    _done: int = field(default=0, init=False)
-    _failed: int = field(default=0, init=False)
+    _ends: Counter[str] = field(default_factory=Counter, init=False)
     _done_bytes: int = field(default=0, init=False)
     _acknowledged: int = field(default=0, init=False)
     _moved: int = field(default=0, init=False)
@@ -92,8 +91,8 @@ class Presence:
         """A file is done with, for this run; ``elsewhere``: the process that sent it counts it."""
         with self._turn:
             self._meters.pop(result.file, None)
-            self._done += result.error is None and not elsewhere
-            self._failed += result.error is not None and not elsewhere
+            if not elsewhere:
+                self._ends[_end_of(result)] += 1
             self._done_bytes += result.size or 0
 
     def close(self) -> None:
@@ -143,8 +142,7 @@ class Presence:
                 "files": json.dumps([] if over else files),
                 "acknowledged": self._acknowledged,
                 "speed": 0.0 if over else self._speed(),
-                "done": self._done,
-                "failed": self._failed,
+                **{kind: self._ends[kind] for kind in ("done", "already", "passed", "failed")},
                 "planned_files": self._planned[0],
                 "planned_bytes": self._planned[1],
                 "done_bytes": self._done_bytes,
@@ -158,6 +156,13 @@ class Presence:
         """Bytes a second that left lately, in all files together; chunks are told only whole."""
         (since, before), (now, after) = self._marks[0], self._marks[-1]
         return (after - before) / (now - since) if now > since else 0.0
+
+
+def _end_of(result: Result) -> str:
+    """Whether a file was sent, was there, is for others to send, or needs somebody's attention."""
+    if result.error is None:
+        return "already" if result.outcome == "already" else "done"
+    return "passed" if isinstance(result.error, Busy | Interrupted | NotStarted) else "failed"
 
 
 def _file_told(meter: Meter, now: float) -> dict[str, Any]:

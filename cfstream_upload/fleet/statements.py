@@ -71,10 +71,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # At another place the same path is another file.
     ("ALTER TABLE cfupload.attempts ADD COLUMN place text NOT NULL DEFAULT ''",),
-    # What Dask calls a worker; whether it has the files sent by others.
+    # What Dask calls a worker; whether others send for it; files found sent, and not its own.
     (
         """ALTER TABLE cfupload.workers ADD COLUMN name text NOT NULL DEFAULT '',
-            ADD COLUMN leads boolean NOT NULL DEFAULT false""",
+            ADD COLUMN leads boolean NOT NULL DEFAULT false,
+            ADD COLUMN already integer NOT NULL DEFAULT 0,
+            ADD COLUMN passed integer NOT NULL DEFAULT 0""",
     ),
 )
 """What brings a journal of version ``n`` to ``n + 1``, under `MIGRATING`, in one transaction."""
@@ -214,19 +216,22 @@ IN_FLIGHT = """SELECT count(*) FROM cfupload.attempts
 
 PRESENT = """INSERT INTO cfupload.workers AS w
     (id, host, pid, label, version, files, acknowledged, speed, done, failed, planned_files,
-    planned_bytes, done_bytes, dashboard, name, leads, ended)
+    planned_bytes, done_bytes, dashboard, name, leads, already,
+    passed, ended)
     VALUES (%(id)s, %(host)s, %(pid)s, %(label)s, %(version)s, %(files)s::jsonb,
     %(acknowledged)s, %(speed)s, %(done)s, %(failed)s, %(planned_files)s, %(planned_bytes)s,
     %(done_bytes)s, %(dashboard)s, %(name)s, %(leads)s,
-    CASE WHEN %(over)s THEN now() END)
+    %(already)s, %(passed)s, CASE WHEN %(over)s THEN now() END)
     ON CONFLICT (id) DO UPDATE SET files = EXCLUDED.files, acknowledged = EXCLUDED.acknowledged,
     speed = EXCLUDED.speed, done = EXCLUDED.done, failed = EXCLUDED.failed,
     planned_files = EXCLUDED.planned_files, planned_bytes = EXCLUDED.planned_bytes,
     done_bytes = EXCLUDED.done_bytes, dashboard = EXCLUDED.dashboard, name = EXCLUDED.name,
-    leads = EXCLUDED.leads, ended = EXCLUDED.ended, seen = now()"""
+    leads = EXCLUDED.leads, already = EXCLUDED.already, passed = EXCLUDED.passed,
+    ended = EXCLUDED.ended, seen = now()"""
 FORGET_WORKERS = """DELETE FROM cfupload.workers WHERE seen < now() - interval '1 day'"""
 WORKERS = """SELECT id, host, pid, label, version, files, acknowledged, speed, done, failed,
-    planned_files, planned_bytes, done_bytes, dashboard, name, leads, ended IS NOT NULL,
+    planned_files, planned_bytes, done_bytes, dashboard, name, leads, already, passed,
+    ended IS NOT NULL,
     extract(epoch FROM now() - seen)::float8, extract(epoch FROM now() - started)::float8
     FROM cfupload.workers WHERE seen > now() - interval '1 hour' ORDER BY host, started, id"""
 HELD = """SELECT classid::bigint::numeric * 4294967296 + objid::bigint FROM pg_locks

@@ -24,8 +24,9 @@ class Worker:
 
     ``worker`` is what Dask and the events call it, ``host:pid`` where Dask has nothing to do with
     it. ``role``: sends, or leads, where others send for it. ``condition``: running, ended or lost.
-    ``done`` and ``failed`` count files; ``planned_*`` are of the batch that it was given,
-    ``done_bytes`` what of them is over.
+    ``done``, ``already`` (found sent), ``passed`` (others have them, or it was asked to stop) and
+    ``failed`` count files; ``planned_*`` are of the batch that it was given, ``done_bytes`` what
+    of them is over.
     """
 
     worker: str
@@ -41,6 +42,8 @@ class Worker:
     speed: float
     acknowledged: int
     done: int
+    already: int
+    passed: int
     failed: int
     planned_files: int
     planned_bytes: int
@@ -75,6 +78,8 @@ class Whole:
     debts: int
     receipts: int
     done: int
+    already: int
+    passed: int
     failed: int
     speed: float
     bytes_left: int
@@ -89,7 +94,19 @@ class Whole:
 def worker_of(row: Sequence[Any]) -> Worker:
     """What a row of `statements.WORKERS` says."""
     (_, host, pid, label, release, files, acknowledged, speed, done, failed) = row[:10]
-    (planned_files, planned_bytes, done_bytes, dashboard, name, leads, over, seen, age) = row[10:]
+    (
+        planned_files,
+        planned_bytes,
+        done_bytes,
+        dashboard,
+        name,
+        leads,
+        already,
+        passed,
+        over,
+        seen,
+        age,
+    ) = row[10:]
     known = json.loads(files) if isinstance(files, str) else files
     silent = seen > LOST_AFTER
     return Worker(
@@ -106,6 +123,8 @@ def worker_of(row: Sequence[Any]) -> Worker:
         speed=0.0 if over or silent else speed,
         acknowledged=acknowledged,
         done=done,
+        already=already,
+        passed=passed,
         failed=failed,
         planned_files=planned_files,
         planned_bytes=planned_bytes,
@@ -133,6 +152,8 @@ def in_all(
         debts=conditions["debt"],
         receipts=receipts,
         done=sum(one.done for one in workers),
+        already=sum(one.already for one in workers),
+        passed=sum(one.passed for one in workers),
         failed=sum(one.failed for one in workers),
         speed=round(speed, 1),
         bytes_left=left,
