@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import ssl
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -75,6 +76,11 @@ class Doctor:
             if self._journal is not None:
                 self._journal.close()
         yield checks.versions(_versions())
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether there is a journal, and it could be read."""
+        return self._journal is not None
 
     # --- this machine ----------------------------------------------------------------------------
 
@@ -314,9 +320,26 @@ def _journal_seen(folder: Path, rows: Sequence[Attempt], *, there: bool) -> Jour
 def _versions() -> list[tuple[str, str]]:
     parts = [("cfupload", __version__), ("Python", platform.python_version())]
     parts.append(("OpenSSL", ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]))
-    for name in ("tuspy", "httpx", "httpcore", "pymediainfo"):
-        try:
-            parts.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            parts.append((name, "not found"))
+    parts += [(name, _release(name) or "not found") for name in _PARTS]
+    # Those of extras, where they are; none is imported for that.
+    parts += [(name, release) for name in _EXTRAS if (release := _release(name))]
+    if (loaded := sys.modules.get("psycopg.pq")) is not None:
+        parts.append(("libpq", _libpq(loaded.version())))
     return [*parts, ("on", platform.platform())]
+
+
+_PARTS = ("tuspy", "httpx", "httpcore", "pymediainfo")
+_EXTRAS = (
+    "psycopg", "psycopg-binary", "distributed", "s3fs", "aiobotocore", "google-auth", "asyncssh"
+)  # fmt: skip
+
+
+def _release(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _libpq(number: int) -> str:
+    return f"{number // 10000}.{number % 10000}"

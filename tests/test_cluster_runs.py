@@ -162,8 +162,37 @@ def test_jobs_are_counted_over_all_workers(crew: Fleet, send: Send) -> None:
     assert kinds == ["started", "uploaded"] * 3
 
 
+@pytest.fixture
+def doctor(
+    crew: Fleet, send: Send, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], dict[str, str]]:
+    """What it says of the cluster, where it ends with some code."""
+    del send  # its variables
+    monkeypatch.setenv("CFUPLOAD_CLUSTER", crew.address)
+
+    def command(code: int) -> dict[str, str]:
+        capfd.readouterr()
+        ended = run(["doctor", "--json"])
+        out = capfd.readouterr().out
+        assert ended == code, out
+        found: dict[str, str] = json.loads(out)["checks"][-1]
+        assert found["name"] == "cluster"
+        return found
+
+    return command
+
+
+def test_doctor_asks_the_cluster_whether_each_of_its_workers_may_send(
+    crew: Fleet, doctor: Callable[[int], dict[str, str]]
+) -> None:
+    there = f"{crew.address}: {len(crew.workers)} workers, {len(crew.workers)} at once"
+    # Workers take a while to come, and without one it is a warning.
+    crew.stream.wait_until(lambda: there in doctor(0)["found"])
+    assert doctor(0)["found"] == f"{there}; each may send for this command"
+
+
 def test_a_worker_of_another_version_or_without_a_token_is_named(
-    crew: Fleet, send: Send, tmp_path: Path
+    crew: Fleet, send: Send, doctor: Callable[[int], dict[str, str]], tmp_path: Path
 ) -> None:
     older = tmp_path / "older.py"
     older.write_text("import cfstream_upload\ncfstream_upload.__version__ = '0.0.1'\n")
@@ -183,6 +212,8 @@ def test_a_worker_of_another_version_or_without_a_token_is_named(
         expected = "has cfupload 0.0.1" if named == "older" else "There is no API token"
         assert expected in lines[0]
         assert lines[1].startswith("  hint: ")
+        # Which of the two is told first is their addresses' to say.
+        assert any(name in doctor(3)["found"] for name in misfits)
         crew.dismiss(named)
         misfits.remove(named)
     assert not misfits

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -823,6 +827,20 @@ def test_a_token_that_can_only_read_is_named_before_the_first_create(
     assert len(posts) == 1
     assert re.fullmatch(r"/client/v4/accounts/[0-9a-f]{32}/stream/[0-9a-f]{32}", posts[0])
     assert {asked.method for asked in ledger.asked} == {"GET", "POST"}
+
+
+def test_the_releases_of_extras_are_told_without_importing_them() -> None:
+    script = (
+        "import sys; from cfstream_upload import doctor\n"
+        "print(dict(doctor._versions()))\n"
+        "heavy = {'psycopg', 'distributed', 'aiobotocore', 's3fs', 'asyncssh', 'google.auth'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or None)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    told = ast.literal_eval(ended.stdout)
+    for name in ("psycopg", "distributed", "aiobotocore", "s3fs", "asyncssh", "google-auth"):
+        assert told[name] == metadata.version(name)
 
 
 def test_without_a_network_and_with_a_damaged_journal_it_says_both(

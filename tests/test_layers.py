@@ -191,6 +191,7 @@ CLUSTER: dict[str, set[str]] = {
     },
     "task": {"errors", "result"},
     "dispatch": {"errors", "interruption"},
+    "checkup": {"checks", "errors", "interruption", "session"},
     "flight": {"batch", "errors", "events", "result"},
     "behind": {"attempt", "errors", "result", "session"},
     "batching": {"batch", "errors", "events", "interruption", "result"},

@@ -35,8 +35,9 @@ def doctor(
 ) -> int:
     """Check everything that an upload needs, before anything is created on Stream.
 
-    Settings, journal, files, proxy, network, token, account, permission, storage, pending uploads
-    and clock: one line each, with what to do. Exits 0 where nothing failed, else as send would.
+    Settings, journal, files, proxy, network, token, account, permission, storage, pending uploads,
+    clock, and the cluster of CFUPLOAD_CLUSTER: one line each, with what to do. Exits 0 where
+    nothing failed, else as send would.
 
     Examples:
 
@@ -51,9 +52,13 @@ def doctor(
     interrupted: CfuploadError | None = None
     try:
         examined = _examined(desk)
-        for check in Doctor(examined, files or [], redactor=desk.redactor).checks():
+        practice = Doctor(examined, files or [], redactor=desk.redactor)
+        for check in practice.checks():
             made.append(check)
             _tell(desk, check)
+        if cluster := os.environ.get("CFUPLOAD_CLUSTER"):
+            made.append(_cluster(cluster, examined, has_journal=practice.has_journal))
+            _tell(desk, made[-1])
     except KeyboardInterrupt:
         interrupted = Interrupted("Interrupted")
     return _ended(desk, made, interrupted or verdict(made))
@@ -74,6 +79,23 @@ def _examined(desk: Desk) -> Examined:
     known = {"api_token": "***", "account_id": settings.account, "api_base_url": settings.base}
     shown = [Setting(name, value, "--local") for name, value in known.items()]
     return Examined(settings, {}, tuple(shown))
+
+
+def _cluster(named: str, examined: Examined, *, has_journal: bool) -> Check:
+    """Whether the workers of the cluster that send is to use would send for these settings."""
+    from cfstream_upload import checks
+    from cfstream_upload.cluster.checkup import looked_at
+    from cfstream_upload.cluster.place import place_of
+    from cfstream_upload.session import Session
+
+    try:
+        place = place_of(named)
+    except CfuploadError as problem:
+        return checks.refused("cluster", problem)
+    if examined.problems:
+        return checks.skipped("cluster", "the settings above stand in the way")
+    with Session(examined.settings) as session:
+        return looked_at(place, session if has_journal else None)
 
 
 def _tell(desk: Desk, check: Check) -> None:

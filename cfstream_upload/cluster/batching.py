@@ -32,11 +32,11 @@ from cfstream_upload.cluster.letters import (
 )
 from cfstream_upload.cluster.news import Ended, Gone, Lost, News, Strength, Told
 from cfstream_upload.cluster.place import Place as Cluster
+from cfstream_upload.cluster.place import without_dask
 from cfstream_upload.cluster.post import Plan
 from cfstream_upload.cluster.terms import judge, terms_of
 from cfstream_upload.errors import (
     CfuploadError,
-    ExtraMissing,
     Interrupted,
     TroubleOutlasted,
 )
@@ -89,10 +89,7 @@ class ClusterBatch(Batch):
         try:
             from cfstream_upload.cluster.dispatch import Dispatch
         except ImportError as missing:
-            raise ExtraMissing(
-                f"--cluster needs the extra 'fleet' ({missing})",
-                "Run: pip install 'cfstream-upload[fleet]'",
-            ) from None
+            raise without_dask(missing) from None
         terms = terms_of(self.session)
         waiting = deque(deque(lane) for lane in self._lanes())
         threads = -(-(self.most or 1) // self.cluster.workers) if self.cluster.workers else 1

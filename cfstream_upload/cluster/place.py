@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cfstream_upload.errors import UsageProblem
+from cfstream_upload.errors import ExtraMissing, UsageProblem
 
 MOST_WORKERS = 64
 _SCHEDULER = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})\Z")
@@ -38,3 +38,11 @@ def place_of(text: str) -> Place:
     if found is None or not 0 < int(found[3]) < 65536:
         raise UsageProblem(f"--cluster {text!r} names no scheduler", _LIKE)
     return Place(address=text)
+
+
+def without_dask(missing: ImportError) -> ExtraMissing:
+    """Why no cluster can be used here."""
+    return ExtraMissing(
+        f"--cluster needs the extra 'fleet' ({missing})",
+        "Run: pip install 'cfstream-upload[fleet]'",
+    )
