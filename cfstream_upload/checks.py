@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cfstream_upload.errors import FAMILIES, CfuploadError, JournalProblem, most_urgent
+from cfstream_upload.errors import FAMILIES, CfuploadError, most_urgent
 from cfstream_upload.units import human_size, human_time
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -204,7 +204,6 @@ class SharedSeen:
     server: int
     answer: float
     behind: float
-    writable: bool
     counts: Mapping[str, int] | None
 
 
@@ -212,10 +211,6 @@ def shared_journal(seen: SharedSeen) -> Check:
     """The database and what its journal holds."""
     kind = f"PostgreSQL {seen.server // 10000}.{seen.server % 10000}"
     words = f"{seen.place} ({kind}, answers in {seen.answer * 1000:.0f} ms)"
-    if not seen.writable:
-        advice = "Grant it: CREATE on the database, or all rights on the tables of schema cfupload."
-        problem = JournalProblem(f"{words}: this user may not write there", advice)
-        return refused("journal", problem)
     if seen.counts is None:
         return fine("journal", f"none yet, it will be made in {words}")
     counts = seen.counts

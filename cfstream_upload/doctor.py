@@ -109,6 +109,7 @@ class Doctor:
     def _shared_check(self, url: str) -> Check:
         try:
             from cfstream_upload.fleet.journal import FleetJournal, Trust
+            from cfstream_upload.fleet.words import not_permitted
 
             trust = Trust(self._settings.state_dir, self._settings.place, look=True)
             shared = FleetJournal.open(url, trust)
@@ -125,9 +126,10 @@ class Doctor:
         finally:
             if self._journal is None:
                 shared.close()
-        return checks.shared_journal(
-            SharedSeen(shared.link.where, shared.server, answer, behind, writable, counts)
-        )
+        where = shared.link.where
+        if not writable:
+            return checks.refused("journal", not_permitted(where))
+        return checks.shared_journal(SharedSeen(str(where), shared.server, answer, behind, counts))
 
     def _close_journal(self) -> None:
         if self._journal is not None:

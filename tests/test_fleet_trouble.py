@@ -26,6 +26,7 @@ from cfstream_upload.ending import Policy
 from cfstream_upload.errors import CfuploadError
 from cfstream_upload.fleet import timing
 from cfstream_upload.fleet.journal import FleetJournal, Trust
+from cfstream_upload.fleet.words import Where
 
 Ran = Callable[..., Ended]
 Harm = Callable[[Postgres, str], AbstractContextManager[str]]
@@ -86,7 +87,7 @@ def one_connection(server: Postgres, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def wrong_password(server: Postgres, name: str) -> Iterator[str]:
+def password_wanted(server: Postgres, name: str, given: str) -> Iterator[str]:
     rules = server.folder / "data" / "pg_hba.conf"
     before = rules.read_text()
     with guest(server, name, "PASSWORD 'right'") as url:
@@ -94,7 +95,7 @@ def wrong_password(server: Postgres, name: str) -> Iterator[str]:
         server.run("SELECT pg_reload_conf()")
         try:
             # The server reads its rules again when it gets to it.
-            yield url.replace("guest@", "guest:hunter22%2Fx@", 1)
+            yield url.replace("guest@", f"guest{given}@", 1)
         finally:
             rules.write_text(before)
             server.run("SELECT pg_reload_conf()")
@@ -118,11 +119,15 @@ BAD: dict[str, tuple[Harm, str]] = {
     "no such host": (instead("127.0.0.1", "name.invalid"), "no known address|cannot be reached"),
     "no such database": (instead("/{name}", "/absent"), "does not exist there"),
     "no such user": (instead("cfupload@", "nobody@"), "has no such user"),
-    "wrong password": (wrong_password, "refuses the user or the password"),
+    "wrong password": (
+        lambda server, name: password_wanted(server, name, ":hunter22%2Fx"),
+        "refuses the user or the password",
+    ),
+    "no password": (lambda server, name: password_wanted(server, name, ""), "wants a password"),
     "torn password": (instead("cfupload@", "u:hun@hunter22@"), "URL of the journal cannot be read"),
     "torn by a slash": (instead("cfupload@", "u:1/hunter22@"), "URL of the journal cannot be read"),
     "no connection free": (one_connection, "has no connection free"),
-    "no right to the tables": (guest, "does not permit that"),
+    "no right to the tables": (guest, "does not permit the user guest to make or write"),
     "read-only": (
         altered(
             "ALTER DATABASE {name} SET default_transaction_read_only = on",
@@ -230,8 +235,26 @@ def test_without_the_right_to_make_a_schema_none_is_made(
     stream.file(size=400_000)
     with guest(server, name_of(blank_database)) as url:
         monkeypatch.setenv("CFUPLOAD_JOURNAL", url)
-        told_in_two_lines(ran("send", "big.mp4"), 10)
-    assert not stream.methods()
+        ended = ran("send", "big.mp4")
+        said = told_in_two_lines(ended, 10)
+        assert not stream.methods()
+        looked = next(
+            one for one in ran("doctor", "--json").document["checks"] if one["name"] == "journal"
+        )
+    assert (f"error: {looked['found']}", f"  hint: {looked['advice']}") == (
+        said, ended.err.splitlines()[-1]
+    )  # fmt: skip
+    assert f"GRANT CREATE ON DATABASE {name_of(blank_database)} TO guest;" in looked["advice"]
+
+
+def test_names_in_a_hint_are_as_sql_and_the_shell_have_them() -> None:
+    hint = "createdb NAME$; GRANT CONNECT ON DATABASE NAME TO USER"
+    told = Where("h", "films", "ann").filled(hint)
+    assert told == "createdb films; GRANT CONNECT ON DATABASE films TO ann"
+    told = Where("h", 'a "b', "Ann").filled(hint)
+    assert told == 'createdb \'a "b\'; GRANT CONNECT ON DATABASE "a ""b" TO "Ann"'
+    for odd in ("", "-f", "a\x1b", "a\n", "x" * 64):
+        assert Where("h", odd, odd).filled(hint) == hint.replace("$", "")
 
 
 def test_a_disk_that_is_full_sends_nothing_and_with_room_again_the_same_command_sends(

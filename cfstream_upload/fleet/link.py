@@ -338,8 +338,8 @@ def _borrowed(connection: psycopg.Connection[Any]) -> socket.socket:
     return socket.fromfd(connection.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM)
 
 
-def _where(psycopg: Any, url: str) -> str:  # noqa: ANN401  a module
-    """``name on host``, for words. Raises `JournalProblem` for what is no URL to libpq."""
+def _where(psycopg: Any, url: str) -> words.Where:  # noqa: ANN401  a module
+    """Which database it is, and whose. Raises `JournalProblem` for what is no URL to libpq."""
     from psycopg.conninfo import conninfo_to_dict
 
     try:
@@ -355,4 +355,11 @@ def _where(psycopg: Any, url: str) -> str:  # noqa: ANN401  a module
         raise words.no_url()
     base = known.get("dbname") or os.environ.get("PGDATABASE") or known.get("service") or ""
     place = f"{host}:{port}" if port else str(host)
-    return safe(f"{base} on {place}" if base else place, 120)
+    return words.Where(place, str(base), _user(psycopg, known))
+
+
+def _user(psycopg: Any, known: Mapping[str, Any]) -> str:  # noqa: ANN401  a module
+    if "user" not in known and (known.get("service") or os.environ.get("PGSERVICE")):
+        return ""  # the service file says
+    usual = (one.val for one in psycopg.pq.Conninfo.get_defaults() if one.keyword == b"user")
+    return str(known.get("user") or (next(usual, None) or b"").decode(errors="replace"))

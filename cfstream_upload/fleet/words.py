@@ -1,11 +1,14 @@
 """Why a database cannot be the journal, in words; a server's own text may be in any language.
 
-No message holds the URL: only the host, the port and the database's name, which no secret is.
+No message holds the URL: only the host, the port, the user and the database's name, which no
+secrets are.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cfstream_upload.errors import JournalProblem, Unreached
@@ -18,26 +21,56 @@ _REBUILD = "Restore it, or start a new one: cfupload cleanup --rebuild (the old 
 _POOLER = "Connect to the server itself: behind a pooler nobody can tell whose a lock is."
 
 
-def unusable(where: str, what: str) -> JournalProblem:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A database at ``place`` (host and port), as that user; "" for what is not known."""
+
+    place: str
+    base: str = ""
+    user: str = ""
+
+    def __str__(self) -> str:
+        return safe(f"{self.base} on {self.place}" if self.base else self.place, 120)
+
+    def filled(self, hint: str) -> str:
+        """``hint`` with its NAME and USER, as SQL has them, or as a shell has NAME$ and USER$."""
+        known = {"NAME": self.base, "USER": self.user}
+        return _BLANK.sub(lambda found: _written(known[found[1]], *found.groups()), hint)
+
+
+_BLANK = re.compile(r"\b(NAME|USER)(\$?)")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z", re.ASCII)
+
+
+def _written(value: str, blank: str, in_shell: str) -> str:
+    # A name that is no name is left to whoever knows what it was to be.
+    if not value or safe(value, 63) != value or value.startswith("-"):
+        return blank
+    if in_shell:
+        return shlex.quote(value)
+    return value if _PLAIN.match(value) else '"{}"'.format(value.replace('"', '""'))
+
+
+def unusable(where: Where, what: str) -> JournalProblem:
     """The journal itself is no good: ``what`` became of it."""
     return JournalProblem(f"The journal in {where} {what}", _REBUILD)
 
 
-def newer(where: str) -> JournalProblem:
+def newer(where: Where) -> JournalProblem:
     """Its schema is of a later version."""
     return JournalProblem(
         f"The journal in {where} was made by a newer cfupload", "Use that version or a newer one."
     )
 
 
-def too_old(where: str, oldest: int) -> JournalProblem:
+def too_old(where: Where, oldest: int) -> JournalProblem:
     """The server lacks what is needed."""
     return JournalProblem(
         f"The server of {where} is too old for a journal", f"Use PostgreSQL {oldest} or later."
     )
 
 
-def read_only(where: str) -> JournalProblem:
+def read_only(where: Where) -> JournalProblem:
     """A standby, or a database set to reading only."""
     return JournalProblem(
         f"The database {where} is read-only",
@@ -45,12 +78,12 @@ def read_only(where: str) -> JournalProblem:
     )
 
 
-def pooled(where: str) -> JournalProblem:
+def pooled(where: Where) -> JournalProblem:
     """Somebody stands between: sessions, and locks with them, may change hands."""
     return JournalProblem(f"{where} is behind a connection pooler", _POOLER)
 
 
-def strange(where: str) -> JournalProblem:
+def strange(where: Where) -> JournalProblem:
     """Another journal than this machine used last under that address."""
     return JournalProblem(
         f"The journal in {where} is not the one that this machine knew",
@@ -61,19 +94,24 @@ def strange(where: str) -> JournalProblem:
 # A failed connection has no code, only text: that of libpq, and that of the server in it.
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     (
-        r"password authentication failed|no password supplied|authentication failed",
+        r"no password supplied",
+        "wants a password, and none was given",
+        "Give it in ~/.pgpass, PGPASSWORD, a service file (PGSERVICE) or CFUPLOAD_JOURNAL.",
+    ),
+    (
+        r"password authentication failed|authentication failed",
         "refuses the user or the password",
-        "Check the user, and the password in PGPASSFILE, PGPASSWORD or CFUPLOAD_JOURNAL.",
+        "Check the user USER, and the password in PGPASSFILE, PGPASSWORD or CFUPLOAD_JOURNAL.",
     ),
     (
         r'database ".*" does not exist',
         "does not exist there",
-        "Make it: createdb NAME   (or name another in the journal's URL)",
+        "Make it: createdb NAME$   (or name another in the journal's URL)",
     ),
     (
         r'role ".*" does not exist|is not permitted to log in',
         "has no such user",
-        "Make it: createuser NAME   (or name another in the journal's URL)",
+        "Make it: createuser -P USER$   (or name another in the journal's URL)",
     ),
     (
         r"no pg_hba\.conf entry",
@@ -106,12 +144,12 @@ _TRANSIENT: tuple[tuple[str, str], ...] = (
 _WAIT = "Check that the server runs and that this machine reaches it; then run it again."
 
 
-def not_connected(where: str, error: Exception) -> JournalProblem:
+def not_connected(where: Where, error: Exception) -> JournalProblem:
     """Why no connection came about: `Unreached` where waiting may help."""
     text = str(error)
     for pattern, words, hint in _REFUSALS:
         if re.search(pattern, text):
-            return JournalProblem(f"The database {where} {words}", hint)
+            return JournalProblem(f"The database {where} {words}", where.filled(hint))
     for pattern, words in _TRANSIENT:
         if re.search(pattern, text):
             return Unreached(f"The database {where} {words}", _WAIT)
@@ -131,10 +169,6 @@ _STATES: dict[str, tuple[str, str]] = {
     "53200": ("has too little memory", "Give the server more memory."),
     "53300": ("has no connection free", "Raise max_connections, or run fewer processes."),
     "25006": ("is read-only", "Name the primary server, or end its read-only mode."),
-    "42501": (
-        "does not permit that",
-        "Grant it: GRANT CREATE ON DATABASE NAME TO USER; and to the tables of schema cfupload.",
-    ),
     "57014": ("took too long to answer", "See what the server is busy with; then run it again."),
     "55P03": ("is being changed by another process", "Run it again."),
     "58030": ("has a failing disk", "Look at the server's log."),
@@ -144,9 +178,27 @@ _STATES: dict[str, tuple[str, str]] = {
 _DAMAGED = {"42P01", "42703", "3F000", "42883", "42804", "XX001", "XX002", "22P02"}
 
 
-def in_words(where: str, error: psycopg.Error) -> JournalProblem:
+_NO_RIGHT = "42501"
+
+
+def not_permitted(where: Where) -> JournalProblem:
+    """Its user may neither make the journal's tables nor write them."""
+    user = where.filled("the user USER") if where.user else "this user"
+    return JournalProblem(
+        f"The database {where} does not permit {user} to make or write the journal",
+        where.filled(
+            "Run there, for a new journal: GRANT CREATE ON DATABASE NAME TO USER;   for one that "
+            "another user made: GRANT USAGE ON SCHEMA cfupload TO USER; "
+            "GRANT ALL ON ALL TABLES IN SCHEMA cfupload TO USER"
+        ),
+    )
+
+
+def in_words(where: Where, error: psycopg.Error) -> JournalProblem:
     """An error of the database, met while its connection stands."""
     state = error.sqlstate or ""
+    if state == _NO_RIGHT:
+        return not_permitted(where)
     if state in _DAMAGED:
         return unusable(where, "is damaged or not a journal of cfupload")
     words, hint = _STATES.get(state, ("", ""))
