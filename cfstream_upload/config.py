@@ -254,26 +254,33 @@ def held(name: str, environ: Mapping[str, str], *, profile: str = DEFAULT_PROFIL
 
 def _settable(name: str, text: str) -> str:
     """``text`` as it is to stand in the file under ``name``."""
+    if not text.strip():
+        raise ConfigProblem(
+            f"The value for {name} is empty",
+            f"Give one; or take {name} out of the file: cfupload config unset {name}",
+        )
     match name:
         case "account_id":
-            return _judged_account(text, name)
+            return _judged_account(text, _GIVEN)
         case "api_token":
-            return credentials.checked(credentials.one_line(text), name).reveal()
+            return credentials.checked(credentials.one_line(text), _GIVEN).reveal()
         case "api_base_url":
-            return _judged_base(text, name)
+            return _judged_base(text, _GIVEN)
         case "proxy":
-            return credentials.proxy_url(text, name)
+            return credentials.proxy_url(text, _GIVEN)
         case "journal":
-            return credentials.journal_url(text, name)
+            return credentials.journal_url(text, _GIVEN)
         case "place":
-            _check_place(text, name)
+            _check_place(text, _GIVEN)
         case "label":
-            _check_label(text, name)
-        case "api_token_file" | "ca_cert" if text:
+            _check_label(text, _GIVEN)
+        case "api_token_file" | "ca_cert":
             return os.fspath(expanded(text).absolute())
-    if not text:
-        raise ConfigProblem(f"The value for {name} is empty", "Give one.")
     return text
+
+
+_GIVEN = "this command"
+"""Where a value to be written comes from, in words."""
 
 
 # --- one setting each ----------------------------------------------------------------------------

@@ -176,6 +176,16 @@ def test_a_bad_value_is_refused_before_anything_is_written(
     assert held() == {}
 
 
+@pytest.mark.parametrize("key", ["journal", "proxy", "label", "ca_cert"])
+def test_an_empty_value_is_refused_and_the_way_to_take_one_out_is_told(
+    told: Told, key: str
+) -> None:
+    code, _, err = told("set", key, "")
+    assert (code, held()) == (3, {})
+    assert f"The value for {key} is empty" in err
+    assert f"cfupload config unset {key}" in err
+
+
 def test_unset_takes_a_setting_out_of_one_profile(told: Told) -> None:
     for profile in ("default", "work"):
         told("set", "label", "night", "--profile", profile)
