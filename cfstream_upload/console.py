@@ -39,6 +39,8 @@ _REDRAW_EVERY = 0.2
 _PROGRESS_EVERY = 1.0
 _LONGEST_LINE = 2000
 _LONGEST_CELL = 200
+_WIDE = 300
+"""Columns of a table where no terminal is."""
 _NO_CURSOR = {"dumb", "unknown"}
 
 
@@ -158,14 +160,14 @@ class Console:
         """From here on ``files`` files with ``size`` bytes are sent: show how far all are."""
         self._totals = Totals(files, size)
 
-    def finished(self, file: str, words: str, size: int = 0) -> None:
+    def finished(self, file: str, words: str, size: int = 0, *, level: Level = Level.USUAL) -> None:
         """The run of ``file`` is over: its bar goes, ``words`` tell how it ended."""
         with self._lock:
             self._running.pop(file, None)
             if self._totals is not None:
                 self._totals.end(size)
             self._progress_told.pop(file, None)
-            self._say(f"{self._name(file)}: {words}", Level.USUAL)
+            self._say(f"{self._name(file)}: {words}", level)
 
     def _tell_people(self, event: events.Event, worker: str | None) -> None:
         name = self._name(event.file)
@@ -220,11 +222,27 @@ class Console:
         """Write one line of data to stdout."""
         self._write_out(self._clean(text) + "\n")
 
-    def summary(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Rows for people, on stderr beside the log."""
+    def summary(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        name: int | None = None,
+        spare: int | None = None,
+    ) -> None:
+        """Rows for people, on stderr beside the log.
+
+        ``name`` and ``spare`` are the columns that a narrow terminal may cut, and go without.
+        """
         if self._mode != "quiet" and self._log is None:
             cells = [[self._cell(str(cell)) for cell in row] for row in rows]
-            for line in laid_out(headers, cells, self._err.size()[0], len):
+            columns = _WIDE
+            width: Callable[[str], int] = len
+            if self._err.isatty():
+                from rich.cells import cell_len
+
+                columns, width = self._err.size()[0], cell_len
+            for line in laid_out(headers, cells, columns, width, name=name, spare=spare):
                 self._say(line, Level.USUAL)
 
     def table(

@@ -47,9 +47,11 @@ def laid_out(
 
 
 def shortened(text: str, cells: int, width: Callable[[str], int]) -> str:
-    """``text`` in at most ``cells`` cells, cut in its middle: names differ at their ends."""
-    if width(text) <= cells:
-        return text
+    """``text`` in at most ``cells`` cells: a path without folders, a name without its middle."""
+    for whole in (text, text.rpartition("/")[2]):
+        if whole and width(whole) <= cells:
+            return whole
+    text = text.rpartition("/")[2] or text
     head, tail = text[: len(text) // 2], text[len(text) // 2 :]
     while head + tail and width(head) + width(tail) > cells - 3:
         if width(head) > width(tail):

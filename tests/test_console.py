@@ -11,14 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cfstream_upload import events
+from cfstream_upload.cli.report import Report
 from cfstream_upload.console import Console, Mode
-from cfstream_upload.errors import LeftoverRemains, UsageProblem
+from cfstream_upload.errors import FileProblem, LeftoverRemains, NotStarted, UsageProblem
 from cfstream_upload.meter import Meter, Phase
+from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
 
 MB = 1024 * 1024
@@ -661,6 +664,59 @@ def test_a_table_on_a_terminal_is_aligned_or_one_value_a_line(terminals: MakeTer
         f"b.mp4     {UID}  error",
     ]
     assert plain(narrow.seen)[:3] == ["name   日本.mp4", f"uid    {UID}", "state  ready"]
+
+
+LONG = "/mnt/videos/2026/interview-with-a-very-long-name-camera-{}.mp4"
+BATCH = [
+    [LONG.format("left"), "uploaded", UID, "1.5 GiB"],
+    [LONG.format("日本日本"), "already", UID, "100.0 MiB"],
+]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_the_table_of_a_batch_cuts_names_in_their_middle_and_never_a_uid(
+    terminals: MakeTerminal, columns: int
+) -> None:
+    from rich.cells import cell_len
+
+    terminal = terminals(columns)
+    console = Console(None, terminal.stream, None, {"TERM": "xterm"})
+    console.summary(["FILE", "OUTCOME", "UID", "SIZE"], BATCH, name=0, spare=2)
+    until(lambda: "100.0 MiB" in terminal.seen)
+    lines = plain(terminal.seen)[:3]
+    assert max(map(cell_len, lines)) == columns
+    assert all(re.match(r"inte.*\.\.\..*\.mp4  [ua]", line) for line in lines[1:])
+    assert [line.count(UID) for line in lines] == ([0, 1, 1] if columns == 80 else [0, 0, 0])
+
+
+def test_off_a_terminal_the_table_of_a_batch_is_whole() -> None:
+    run = Run()
+    run.console.summary(["FILE", "OUTCOME", "UID", "SIZE"], BATCH, name=0, spare=2)
+    lines = run.err.splitlines()
+    assert [line.split()[0] for line in lines] == ["FILE", BATCH[0][0], BATCH[1][0]]
+    assert [line.count(UID) for line in lines] == [0, 1, 1]
+
+
+def test_of_many_files_those_that_nothing_was_done_for_are_a_number() -> None:
+    for verbosity in (0, 1):
+        run = Run(verbosity=verbosity)
+        desk: Any = SimpleNamespace(
+            console=run.console, common=SimpleNamespace(mode="text"), redactor=Redactor()
+        )
+        report = Report(desk, 1000)
+        no = NotStarted("Not started: an earlier file failed", exit_code=4)
+        report.add(0, Result("0.mp4", "failed", exit_code=4, error=FileProblem("Bad", "Mend it")))
+        for number in range(1, 500):
+            report.add(number, Result(f"{number}.mp4", "already", uid=UID, state="ready"))
+        for number in range(500, 1000):
+            report.add(number, Result(f"{number}.mp4", "skipped", exit_code=4, error=no))
+        assert report.conclude() == 4
+        lines = run.err.splitlines()
+        assert ("7.mp4: already on Stream (ready)" in lines) == bool(verbosity)
+        assert ("700.mp4: not started" in lines) == bool(verbosity)
+        assert len(lines) == 6 + 999 * verbosity
+        assert lines[-1].startswith("1000 files: 499 already, 1 failed, 500 skipped;")
+        assert len(run.out.split()) == 499
 
 
 def test_widths_are_counted_after_the_encoding(terminals: MakeTerminal) -> None:

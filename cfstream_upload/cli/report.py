@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cfstream_upload.errors import most_urgent
+from cfstream_upload.loglines import Level
 from cfstream_upload.result import error_document
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Report:
         kept = result if in_json or not result.links else replace(result, links={})
         self.results[number] = kept
         console = self.desk.console
-        console.finished(result.file, words_of(result), result.size or 0)
+        console.finished(
+            result.file, words_of(result), result.size or 0, level=self._level_of(result)
+        )
         failed = result.error is not None
         if not console.has_scripts:
             pass
@@ -56,6 +59,12 @@ class Report:
             told = turn.plan is None and (turn.error is None or turn.waited)
             if turn.uid and told and self.desk.common.mode in ("text", "quiet"):
                 console.line(turn.uid)
+
+    def _level_of(self, result: Result) -> Level:
+        """Of many files those that nothing was done for are a number in the totals, no lines."""
+        idle = result.outcome in ("already", "skipped") and result.plan is None
+        many = self.count > LONGEST_TABLE
+        return Level.VERBOSE if many and idle and not result.waited else Level.USUAL
 
     def failed(self, problem: CfuploadError) -> None:
         """Something that is no file's fault: it is told once, and counts for the exit code."""
@@ -117,7 +126,7 @@ class Report:
 
         shown = results
         if len(results) > LONGEST_TABLE:
-            shown = [result for result in results if result.error is not None]
+            shown = [one for one in results if one.error is not None and one.outcome != "skipped"]
         rows = [
             [
                 result.file,
@@ -128,7 +137,9 @@ class Report:
             for result in shown[:LONGEST_TABLE]
         ]
         if rows:
-            self.desk.console.summary(["FILE", "OUTCOME", "UID", "SIZE"], rows)
+            # Where there is no room for UIDs: stdout has them, one a line.
+            headers = ["FILE", "OUTCOME", "UID", "SIZE"]
+            self.desk.console.summary(headers, rows, name=0, spare=2)
         if len(shown) > LONGEST_TABLE:
             self.desk.console.say(f"and {len(shown) - LONGEST_TABLE} more that failed")
 
