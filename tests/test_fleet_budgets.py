@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from served import Ended, Served
 
+from cfstream_upload.cli.sendoptions import SMALLEST_BUDGET
 from cfstream_upload.emulator.effects import Fault
 from cfstream_upload.emulator.faults import Answer
 from cfstream_upload.fleet import budgets as module
@@ -177,6 +178,20 @@ def test_without_a_limit_no_call_is_counted(
     stream.file(size=400_000)
     assert ran("send", "big.mp4", "--api-budget", "0").code == 0
     assert _tokens(database) == 0
+
+
+def test_a_budget_of_which_no_file_could_be_sent_is_refused_and_the_smallest_sends_one(
+    stream: Served, ran: Callable[..., Ended], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFUPLOAD_JOURNAL", database)
+    stream.file(size=400_000)
+    ended = ran("send", "big.mp4", "--api-budget", str(SMALLEST_BUDGET - 1))
+    assert (ended.code, stream.methods()) == (2, [])
+    assert f"{SMALLEST_BUDGET} at least" in ended.err
+    assert ran("send", "big.mp4", "--api-budget", str(SMALLEST_BUDGET)).code == 0
+    # Uploads are no calls of the API: what one file takes may be spent at once.
+    calls = [method for method in stream.methods() if method != "PATCH"]
+    assert 1 <= len(calls) <= SMALLEST_BUDGET * module.BURST
 
 
 def _tokens(database: str) -> float:

@@ -19,6 +19,7 @@ from cfstream_upload.cli.sendoptions import (
     Line,
     Many,
     VideoFields,
+    calls_of,
     checked_label,
     policy_of,
     throttle_of,
@@ -75,7 +76,7 @@ def send(
     options = fields.options()
     goal, skip_existing = arriving.goal(), arriving.skips_existing(again=failing.again)
     policy, throttle = policy_of(failing, line), throttle_of(line)
-    label = checked_label(failing.label)
+    label, calls = checked_label(failing.label), calls_of(line)
     with Stores(desk.redactor) as stores:
         selection = many.selection(files or [], stores)
         paths = selection.paths
@@ -99,7 +100,7 @@ def send(
                 stall=parse_time(line.stall_timeout),
                 connect_timeout=parse_time(line.connect_timeout),
                 throttle=throttle,
-                calls=line.api_budget,
+                calls=calls,
                 stores=stores,
             ) as session,
         ):

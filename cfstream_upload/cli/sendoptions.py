@@ -362,6 +362,21 @@ class Line:
     ] = 1200
 
 
+SMALLEST_BUDGET = 16
+"""A quarter of a budget may be spent at once, and a file takes about four calls."""
+
+
+def calls_of(line: Line) -> int:
+    """What ``--api-budget`` allows. Raises `UsageProblem`."""
+    if 0 < line.api_budget < SMALLEST_BUDGET:
+        raise UsageProblem(
+            f"--api-budget {line.api_budget} is too small for one file",
+            f"A quarter may be spent at once, and a file takes about four calls: {SMALLEST_BUDGET} "
+            "at least, or 0 for no limit.",
+        )
+    return line.api_budget
+
+
 def throttle_of(line: Line) -> Throttle | None:
     """What ``--bwlimit`` asks for. Raises `UsageProblem`."""
     from cfstream_upload.throttle import Throttle
