@@ -23,7 +23,7 @@ from google.auth.transport.requests import Request
 
 from cfstream_upload.errors import ConfigProblem, FileProblem
 from cfstream_upload.locations import Location
-from cfstream_upload.stored import Facts, Hiccup, changed, forbidden, missing, whole
+from cfstream_upload.stored import Facts, Hiccup, changed, forbidden, missing, no_bucket, whole
 from cfstream_upload.webline import PASSING, is_encoded, range_told, taken, web_client, words
 
 _SERVICE = "https://storage.googleapis.com"
@@ -75,9 +75,10 @@ class GoogleBuckets:
         asked = {"prefix": folder.path, "fields": f"items({_FIELDS}),nextPageToken"}
         if not deep:
             asked["delimiter"] = "/"
-        objects = f"/storage/v1/b/{folder.host}/o"
         while True:
-            status, _, data = await self._get(folder, objects, asked, {}, _MOST)
+            status, _, data = await self._get(folder, _objects(folder), asked, {}, _MOST)
+            if status == 404:
+                raise no_bucket(folder)
             _judge(folder, status, data, 200, self._identity is not None)
             page = _parsed(data)
             for one in page.get("items", ()):
@@ -111,7 +112,12 @@ class GoogleBuckets:
     async def _gone(self, where: Location, pinned: Facts | None) -> FileProblem:
         """Of a generation that is no more: whether another took its place."""
         another = pinned is not None and await self._told(where, None) is not None
-        return changed(where) if another else missing(where)
+        if another:
+            return changed(where)
+        # Of an object and of its bucket the service says the same; of a list only the latter.
+        asked = {"maxResults": "1", "fields": "kind"}
+        status, _, _ = await self._get(where, _objects(where), asked, {}, _MOST)
+        return no_bucket(where) if status == 404 else missing(where)
 
     async def _get(
         self,
@@ -220,7 +226,11 @@ def _object(where: Location) -> str:
     if where.path in ("", ".", ".."):
         # No object has such a name, and in a URL the dots would mean a folder.
         raise missing(where)
-    return f"/storage/v1/b/{where.host}/o/{quote(where.path, safe='')}"
+    return f"{_objects(where)}/{quote(where.path, safe='')}"
+
+
+def _objects(where: Location) -> str:
+    return f"/storage/v1/b/{where.host}/o"
 
 
 def _parsed(data: bytes) -> Mapping[str, Any]:
@@ -257,8 +267,6 @@ def _judge(where: Location, status: int, data: bytes, wanted: int, known: bool) 
         return
     found = _REASON.search(data) if status != 200 else None
     shown = found[1].decode("ascii") if found else f"HTTP {status}"
-    if status == 404:
-        raise missing(where)
     if status >= 500 or status in PASSING or shown in _TOO_OFTEN:
         raise Hiccup(f"the service answered {shown}")
     if status in (401, 403):

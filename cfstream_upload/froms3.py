@@ -29,12 +29,13 @@ from cfstream_upload.stored import (
     changed,
     forbidden,
     missing,
+    no_bucket,
     whole,
 )
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}\Z")
-_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion"}
+_MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed", "416", "InvalidRange"}
 _PASSING = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "429"}
 _KEYS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
@@ -122,7 +123,16 @@ class Buckets:
             return answer
         except Exception as error:  # noqa: BLE001  four libraries raise here, each its own
             trouble = _meaning(error, where)
-        raise trouble
+            unsaid = method == "head_object" and _told(error)[0] == "404"
+        # The answer to a HEAD has no words: it may be the bucket that is not there.
+        raise no_bucket(where) if unsaid and await self._lacks_bucket(where.host) else trouble
+
+    async def _lacks_bucket(self, name: str) -> bool:
+        try:
+            await self._fs._call_s3("head_bucket", Bucket=name)
+        except Exception as error:  # noqa: BLE001  as above
+            return _told(error)[0] == "404"
+        return False
 
 
 def _moment(value: Any) -> datetime:  # noqa: ANN401  whatever a service wrote
@@ -145,12 +155,12 @@ def _facts(told: Mapping[str, Any], size: int) -> Facts:
 
 def _meaning(error: Exception, where: Location) -> Exception:
     """What went wrong, in our words: the libraries' own may quote an address with its secrets."""
-    response = getattr(error.__cause__ or error, "response", None)
-    if not isinstance(response, dict):
+    code, status = _told(error)
+    if status is None:
         return _unanswered(error, where)
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     shown = code if _CODE.match(code) else str(status)
+    if code == "NoSuchBucket":
+        return no_bucket(where)
     if code in _MISSING:
         return missing(where)
     if code in _CHANGED:
@@ -160,6 +170,15 @@ def _meaning(error: Exception, where: Location) -> Exception:
     if status in (401, 403):
         return forbidden(where, shown, f"Check who you are there. {_KEYS}")
     return FileProblem(f"the service answered {shown}: {where.text}", "Check name and region.")
+
+
+def _told(error: Exception) -> tuple[str, int | None]:
+    """The service's code and status for it; no status where it did not answer."""
+    response = getattr(error.__cause__ or error, "response", None)
+    if not isinstance(response, dict):
+        return "", None
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code, int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _unanswered(error: Exception, where: Location) -> Exception:

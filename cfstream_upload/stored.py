@@ -74,6 +74,13 @@ def missing(where: Location) -> FileProblem:
     )
 
 
+def no_bucket(where: Location) -> FileProblem:
+    """Not even the bucket is there."""
+    return FileProblem(
+        f"no such bucket: {where.text}", "Check the bucket's name, and whose credentials ask where."
+    )
+
+
 def forbidden(where: Location, words: str, hint: str) -> FileProblem:
     """The service does not let us read it; ``words`` are the service's code for it."""
     return FileProblem(f"reading is not allowed ({words}): {where.text}", hint)

@@ -193,7 +193,7 @@ def test_what_cannot_be_read_says_why(service: Google, films: Bucket) -> None:
     for url, words in (
         ("gs://films/none.mp4", "no such file"),
         ("gs://films/..", "no such file"),
-        ("gs://no-such-bucket/a.mp4", "no such file"),
+        ("gs://no-such-bucket/a.mp4", "no such bucket"),
         ("gs://films/empty.mp4", "is empty"),
         ("gs://films/packed.mp4", "stored compressed"),
     ):
@@ -281,5 +281,5 @@ def test_folders_and_patterns_are_listed_page_by_page_in_order(
             assert (seen.size, seen.mtime_ns) == (source.size, source.identity.mtime_ns)
         with pytest.raises(FileProblem, match="no file in this folder"):
             select(["gs://films/none/"], [], Rules(), stores)
-        with pytest.raises(FileProblem, match="no such file"):
+        with pytest.raises(FileProblem, match="no such bucket"):
             select(["gs://nobucket/v/"], [], Rules(), stores)

@@ -147,8 +147,10 @@ def test_what_cannot_be_read_says_why(
         for key, words in (("none.mp4", "no such file"), ("empty.mp4", "is empty")):
             with pytest.raises(FileProblem, match=words):
                 stores.open(f"s3://{bucket}/{key}")
-        with pytest.raises(FileProblem, match="no such file"):
+        with pytest.raises(FileProblem, match="no such bucket"):
             stores.open("s3://no-such-bucket-at-all/a.mp4")
+        with pytest.raises(FileProblem, match="no such bucket"):
+            select(["s3://no-such-bucket-at-all/v/"], [], Rules(), stores)
         with pytest.raises(FileProblem, match="s3 cannot be asked"):
             stores.open("s3://NO_BUCKET!/a.mp4")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
