@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,23 @@ def test_a_script_is_bash(script: Path) -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", str(script)], check=True)
+
+
+def test_the_script_of_one_machine_shows_the_command_and_keeps_what_dask_says(
+    tmp_path: Path,
+) -> None:
+    for name, words in (("dask", "echo noise; exec sleep 60"), ("cfupload", "echo told; exit 4")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
+        (tmp_path / name).chmod(0o755)
+    ended = subprocess.run(
+        [str(FLEET / "one-machine.sh"), "recordings"],
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (4, "told\n")
+    assert ended.stderr.endswith("say: dask.log\n")
+    assert "noise" not in ended.stderr
+    assert (tmp_path / "dask.log").exists()
 
 
 def test_the_slurm_script_is_python() -> None:

@@ -130,7 +130,8 @@ class ClusterBatch(Batch):
                 self._note(f"Waiting for workers of {self.cluster}")
         judge(terms, link.ask())
         workers, slots = self._strength
-        self._note(f"{workers} workers of {self.cluster}, {slots} files at once")
+        counted = "1 worker" if workers == 1 else f"{workers} workers"
+        self._note(f"{counted} of {self.cluster}, {slots} at once")
 
     def _note(self, words: str) -> None:
         self.session.tell(events.Notice("", words))

@@ -5,16 +5,18 @@
 #
 #   ./one-machine.sh recordings
 #
-# Change: WORKERS, and what follows "cfupload send".
+# What Dask says of itself goes to dask.log (LOG). Change: WORKERS, and what follows "cfupload send".
 set -euo pipefail
 
 port=${PORT:-8786}
 address=tcp://127.0.0.1:$port
+log=${LOG:-dask.log}
+: >"$log"
 
 # The first shell.
-dask scheduler --host 127.0.0.1 --port "$port" --no-dashboard &
+dask scheduler --host 127.0.0.1 --port "$port" --no-dashboard >>"$log" 2>&1 &
 scheduler=$!
-dask worker "$address" --nworkers "${WORKERS:-2}" --nthreads 1 --no-dashboard &
+dask worker "$address" --nworkers "${WORKERS:-2}" --nthreads 1 --no-dashboard >>"$log" 2>&1 &
 workers=$!
 end() {
     kill "$workers" && wait "$workers"
@@ -23,4 +25,8 @@ end() {
 trap 'end 2>/dev/null || true' EXIT
 
 # The second. It waits for the workers by itself.
-cfupload send --cluster "$address" --connect-timeout 30s -r --manifest sent.csv "$@"
+cfupload send --cluster "$address" --connect-timeout 30s -r --manifest sent.csv "$@" || {
+    code=$?
+    echo "It ended with $code. What the scheduler and the workers say: $log" >&2
+    exit "$code"
+}
