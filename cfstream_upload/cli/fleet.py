@@ -95,13 +95,12 @@ def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
 
 
 def _row(worker: Worker) -> list[str]:
+    """Of one that runs."""
     from cfstream_upload.units import human_size
 
     return [
         _called(worker),
-        worker.role
-        if worker.role == "leads" and worker.condition == "running"
-        else worker.condition,
+        "leads" if worker.role == "leads" else "running",
         f"{human_size(worker.speed)}/s" if worker.speed else "-",
         *(("-", "-") if worker.role == "leads" else (str(worker.done), str(worker.failed))),
         _now(worker),
