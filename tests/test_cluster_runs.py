@@ -183,8 +183,10 @@ def doctor(
 
 
 def test_doctor_asks_the_cluster_whether_each_of_its_workers_may_send(
-    crew: Fleet, doctor: Callable[[int], dict[str, str]]
+    crew: Fleet, send: Send, doctor: Callable[[int], dict[str, str]]
 ) -> None:
+    # Who is asked compares journals: there is to be one.
+    assert send(crew.stream.file("asked.mp4", MIB).name).code == 0
     there = f"{crew.address}: {len(crew.workers)} workers, {len(crew.workers)} at once"
     # Workers take a while to come, and without one it is a warning.
     crew.stream.wait_until(lambda: there in doctor(0)["found"])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from cfstream_upload.checks import Check, fine, refused, warned
+from cfstream_upload.cluster.news import News, Strength
 from cfstream_upload.cluster.place import Place, without_dask
 from cfstream_upload.cluster.terms import judge, terms_of
 from cfstream_upload.errors import CfuploadError, TroubleOutlasted
 from cfstream_upload.interruption import Interruption
 
 if TYPE_CHECKING:
-    from cfstream_upload.cluster import dispatch
     from cfstream_upload.session import Session
 
 _NAME = "cluster"
@@ -31,7 +31,7 @@ def looked_at(place: Place, session: Session | None) -> Check:
         from cfstream_upload.cluster.dispatch import Dispatch
     except ImportError as missing:
         return refused(_NAME, without_dask(missing))
-    news: queue.SimpleQueue[dispatch.News] = queue.SimpleQueue()
+    news: queue.SimpleQueue[News] = queue.SimpleQueue()
     link = Dispatch(place, f"cfupload-{uuid4().hex[:12]}", news, Interruption())
     try:
         dashboard = link.start()
@@ -52,10 +52,8 @@ def looked_at(place: Place, session: Session | None) -> Check:
     return fine(_NAME, f"{found}; each may send for this command")
 
 
-def _counted(place: Place, news: queue.SimpleQueue[dispatch.News]) -> tuple[int, int]:
+def _counted(place: Place, news: queue.SimpleQueue[News]) -> tuple[int, int]:
     """How many workers there are, and how many files they take at once."""
-    from cfstream_upload.cluster.dispatch import Strength
-
     try:
         told = news.get(timeout=_HEARD_WITHIN)
     except queue.Empty:
