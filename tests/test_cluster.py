@@ -256,7 +256,7 @@ def test_a_worker_has_one_name_in_the_status_of_the_fleet_and_in_events(
     assert [(one["worker"], one["host"], one["pid"]) for one in told] == [
         ("tcp://h:1", *here), ("n?", *here)
     ]  # fmt: skip
-    assert f"n? ({platform.node()})\trunning" in shown
+    assert f"n? ({platform.node()})\trunning\t-\t0\t0\t0 %\ta.mp4\n" in shown
 
 
 def test_a_worker_that_was_told_to_stop_begins_nothing(stream: Served) -> None:

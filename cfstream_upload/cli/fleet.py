@@ -81,9 +81,9 @@ def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
     ended = len(workers) - len(here) - len(lost)
     if here:
         desk.console.table(
-            ["WORKER", "IS", "SPEED", "SENT", "FAILED", "NOW"],
+            ["WORKER", "IS", "SPEED", "SENT", "FAILED", "AT", "OF"],
             [_row(one) for one in here],
-            name=5,
+            name=6,
         )
         desk.console.line("")
     if ended:
@@ -103,7 +103,7 @@ def _row(worker: Worker) -> list[str]:
         "leads" if worker.role == "leads" else "running",
         f"{human_size(worker.speed)}/s" if worker.speed else "-",
         *(("-", "-") if worker.role == "leads" else (str(worker.done), str(worker.failed))),
-        _now(worker),
+        *_now(worker),
     ]
 
 
@@ -126,18 +126,18 @@ def _lost(lost: list[Worker]) -> str:
     )
 
 
-def _now(worker: Worker) -> str:
-    """The first of its files, how far it is, and how many others there are."""
+def _now(worker: Worker) -> tuple[str, str]:
+    """How far it is with the first of its files, which that is, and how many others there are."""
     if worker.role == "leads":
-        return _counted(worker.planned_files, "file")
+        return "-", _counted(worker.planned_files, "file")
     if not worker.files:
-        return "-"
+        return "-", "-"
     file = worker.files[0]
     size = int(file.get("size") or 0)
-    share = f" {100 * int(file.get('sent') or 0) // size} %" if size else ""
+    share = f"{100 * int(file.get('sent') or 0) // size} %" if size else "-"
     name = str(file.get("file", "")).rpartition("/")[2]
     more = f", {len(worker.files) - 1} more" if len(worker.files) > 1 else ""
-    return f"{name}{share}{more}"
+    return share, f"{name}{more}"
 
 
 def _lines(whole: Whole) -> list[str]:
