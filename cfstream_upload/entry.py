@@ -56,7 +56,7 @@ class Entry:
             raise
         except JournalProblem as problem:
             if not self.is_forgotten(attempt):
-                raise _unforgotten(attempt, problem) from None
+                raise unwritten(attempt, problem) from None
 
     def _is_written(self, attempt: Attempt) -> bool:
         if self._written is None or attempt.now.twins:
@@ -89,6 +89,10 @@ def unwritten(
     """The error of an upload whose journal failed for good: what of it may be on Stream."""
     if attempt.uid is None:
         return problem
+    if attempt.stage is Stage.GONE:
+        words = f"The upload {attempt.uid} is gone from Stream, but its journal entry may remain"
+        hint = f"{problem.hint} Then run: cfupload cleanup"
+        return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
     if attempt.stage in (Stage.SENT, Stage.STORED):
         words = f"The video {attempt.uid} is on Stream, but that could not be recorded"
         return NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=attempt.uid)
@@ -97,14 +101,6 @@ def unwritten(
         f"{problem.hint} The same command goes on with it; to discard it: "
         f"cfupload cleanup --orphans {attempt.uid}"
     )
-    return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
-
-
-def _unforgotten(attempt: Attempt, problem: JournalProblem) -> JournalProblem | LeftoverRemains:
-    if attempt.uid is None:
-        return problem
-    words = f"The upload {attempt.uid} is gone from Stream, but its journal entry may remain"
-    hint = f"{problem.hint} Then run: cfupload cleanup"
     return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
 
 

@@ -23,11 +23,12 @@ from laws.copies import PACKAGE
 from postgres import Postgres
 from scripted import created
 
-from cfstream_upload.attempt import Patch
+from cfstream_upload import events
+from cfstream_upload.attempt import Attempt, Patch
 from cfstream_upload.emulator.exchange import Request
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty
 from cfstream_upload.emulator.switches import Switches
-from cfstream_upload.errors import Busy, CfuploadError, Estranged
+from cfstream_upload.errors import Busy, CfuploadError, Estranged, Unreached
 from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.link import Link, Lost, Row
@@ -191,6 +192,53 @@ def test_wherever_a_session_is_lost_there_is_one_video_and_nothing_is_left(
             assert len(here.states()) == 1, (at, first, theirs, here.methods())
             assert here.model.sha256(last.uid or "") == digest, at
             assert here.open_rows() == [], (at, first)
+
+
+def test_a_removal_whose_answer_was_lost_is_found_to_be_made_and_not_repeated(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, removals = on(database, stage(tmp_path)), list[str | None]()
+    plain = FleetJournal.remove
+
+    def counted(journal: FleetJournal, attempt: Attempt, *, watch: bool = True) -> None:
+        removals.append(attempt.uid)
+        plain(journal, attempt, watch=watch)
+
+    monkeypatch.setattr(FleetJournal, "remove", counted)
+    losses = Losses(monkeypatch)
+    losses.after, losses.wanted = True, lambda sql, values: sql == statements.DELETE_AND_WATCH
+    result = rolled_back(here, here.file(5 * MIB + 1000))
+    assert losses.wanted is _never  # it came to that
+    assert (result.exit_code, result.cleanup, here.states()) == (5, "confirmed", [])
+    assert len(removals) == 1
+    with here.session() as session:
+        # A late repeat of its create is still looked for.
+        assert len(session.journal.watches(session.settings.base, session.settings.account)) == 1
+        assert session.rows() == []
+    assert any(isinstance(event, events.CleanedUp) for event in here.heard)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_who_loses_the_journal_for_good_at_the_removal_says_that_the_upload_is_gone(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    here = on(database, stage(tmp_path))
+    path = here.file(5 * MIB + 1000)
+    losses, away = Losses(monkeypatch), pytest.MonkeyPatch()
+
+    def gone(link: Link) -> None:
+        raise Unreached("The database refuses connections", "Start it.")
+
+    losses.after, losses.wanted = after, lambda sql, values: sql == statements.DELETE_AND_WATCH
+    losses.meanwhile = lambda: away.setattr(Link, "connect", gone)
+    first = rolled_back(here, path)
+    away.undo()
+    assert (first.exit_code, here.states()) == (7, [])
+    assert first.error is not None
+    assert "is gone from Stream, but its journal entry may remain" in first.error.message
+    assert "Then run: cfupload cleanup" in first.error.hint
+    assert len(here.open_rows()) == (not after)
+    assert (here.send(path).exit_code, len(here.states()), here.open_rows()) == (0, 1, [])
 
 
 def test_of_what_was_never_read_under_the_lock_nobody_says_that_it_is_untouched(

@@ -57,6 +57,11 @@ LOCKS = (
         "        return seen in (before, after)\n", "        return seen == before\n",
     ),
     Guard(
+        "F2", f"{_LOSSES}a_removal_whose_answer_was_lost_is_found_to_be_made_and_not_repeated",
+        "a removal whose answer was lost may have been made", "transfer.py",
+        "            if self._entry.is_forgotten(self.attempt):\n", "            if False:\n",
+    ),
+    Guard(
         "F2", f"{_OUTAGE}who_was_away_while_another_sent_the_file_finds_it_sent",
         "who was taken over hands over", "transfer.py",
         "            if not room.journal.regain(self._key, outage):\n"
