@@ -40,7 +40,10 @@ def refuse_if_sound(session: Session) -> None:
 
 
 def rebuild_journal(session: Session) -> list[Attempt]:
-    """Start a new journal and write a receipt for each whole video of this state directory.
+    """Start a new journal and write a receipt for each whole video whose marker has its name.
+
+    Or ``CFUPLOAD_HOST_ID``, where that is set: of machines that share one, all videos are read
+    back, for nothing tells them apart.
 
     What is still pending on Stream gets no row: ``cleanup --orphans`` deletes it once its upload
     window is over, for a process that outlived the journal may still be sending it. A receipt
@@ -62,11 +65,13 @@ def rebuild_journal(session: Session) -> list[Attempt]:
 
 
 def _rebuilt(session: Session, host: str | None, move_aside: Callable[[], None]) -> list[Attempt]:
+    # As `Session.host`: markers carry the user's name for the machine where there is one.
+    hosts = {host, session.settings.host_id}
     found: list[Video] = []
     for page in session.api.pages({}, None, session.patience):
         if not isinstance(page, Page):
             raise api_problem(page)
-        found += [v for v in page.videos if v.marker is not None and v.marker.host == host]
+        found += [v for v in page.videos if v.marker is not None and v.marker.host in hosts]
     move_aside()
     return [
         session.journal.record(receipt)

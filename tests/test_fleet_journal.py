@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from served import Ended, Served
 
 from cfstream_upload import config
 from cfstream_upload.attempt import Identity
+from cfstream_upload.config import Secret
 from cfstream_upload.errors import CfuploadError, ConfigProblem, JournalProblem, UsageProblem
 from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.naming import named
 from cfstream_upload.fleet.rebuilding import anew
+from cfstream_upload.rebuilding import rebuild_journal
 
 TABLES = ["attempts", "budgets", "identity", "schema_version", "watches", "workers"]
 
@@ -252,6 +255,26 @@ def test_rebuilding_keeps_the_host_and_the_old_schema(
         _name(blank_database),
     )
     assert len(schemas) == 1
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_videos_with_the_users_host_id_are_read_back_too(
+    blank_database: str, tmp_path: Path, *, shared: bool
+) -> None:
+    here = stage(tmp_path)
+    journal = Secret(blank_database) if shared else None
+    if shared:
+        here.opened = lambda folder: _open(blank_database, folder)  # type: ignore[assignment,return-value]
+    uids = []
+    for host in (None, "0e" * 16):
+        here.host_id = host
+        uids.append(here.send(here.file(name=f"{host}.mp4", seed=len(uids))).uid)
+    with here.session() as session:
+        # The command opens it only after the old one was moved aside.
+        vars(session).pop("journal").close()
+        session.settings = replace(session.settings, journal=journal)
+        assert {row.uid for row in rebuild_journal(session)} == {*uids}
+        assert {row.uid for row in session.rows()} == {*uids}
 
 
 def test_the_commands_work_with_a_shared_journal(
