@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +95,26 @@ def test_no_journal_is_no_trouble_and_none_is_made(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     assert offered("get ") == []
     assert list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.mark.parametrize("profile", ["", "fleet"])
+def test_nobody_waits_for_a_shared_journal_wherever_it_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    here = stage(tmp_path)
+    assert [here.send(here.file(size=100_000)).uid] == offered("get ")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        named = ["--profile", profile] if profile else []
+        assert run(["config", "set", "journal", url, "-q", *named]) == 0
+        monkeypatch.setenv("CFUPLOAD_PROFILE", profile)
+        capfd.readouterr()
+        # What this machine sent before it shared one is no upload of the shared journal.
+        assert answer(["get", ""]) == 0
+        assert capfd.readouterr() == ("", "")
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_broken_config_file_leaves_the_prompt_clean(

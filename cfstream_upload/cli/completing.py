@@ -152,7 +152,8 @@ def _uids() -> list[tuple[str, str]]:
     """UIDs of the journal and the names of their files; Stream is not asked."""
     from cfstream_upload.cli.desk import state_dir
     from cfstream_upload.journal import uids_at_a_glance
+    from cfstream_upload.origins import Layers
 
-    if os.environ.get("CFUPLOAD_JOURNAL"):
-        return []  # nobody waits for a database at a Tab
+    if Layers({}, os.environ).find("journal"):
+        return []  # nobody waits for a database at a Tab, and SQLite's file knows other uploads
     return [(uid, os.path.basename(path)) for uid, path in uids_at_a_glance(state_dir())]  # noqa: PTH119  # a name of any system, as bytes gave it
