@@ -43,7 +43,7 @@ class Entry:
         self._written_at = self._clock()
         return self._written
 
-    def knows(self, uid: str) -> bool:
+    def knows(self, uid: str | None) -> bool:
         """Whether the entry holds this UID: whoever takes it over finds it there."""
         return self._written is not None and self._written.uid == uid
 
@@ -81,6 +81,31 @@ class Entry:
         except JournalProblem:
             return False
         return found is None or found.id != attempt.id
+
+
+def recalled(journal: Ledger, attempt: Attempt, *, written: bool) -> None:
+    """Record an upload again that the journal lost sight of; ``written``: its UID was in there.
+
+    Its file's lock is held. Whoever had the lock meanwhile found what was written, and settled it
+    or left a trace: without one, the journal was restored from an older copy. Where nobody has
+    begun anything for the file, the upload goes on from this row; else it is to be discarded.
+    """
+    if attempt.uid is None or attempt.stage is Stage.GONE:
+        return
+    base, account = attempt.base, attempt.account
+    known = journal.about([attempt.uid], [attempt.id])
+    if any(row.uid == attempt.uid for row in known):
+        return
+    # Its row from before the UID came: two rows must not come to look for one video.
+    row = next((one.row for one in known if one.uid is None), 0)
+    if written and not row and any(w.id == attempt.id for w in journal.watches(base, account)):
+        return
+    lost = replace(attempt, row=row, now=Now())
+    others = journal.rows_of(base, account, attempt.file, attempt.path)
+    if any(one.id != attempt.id for one in others):
+        stage = attempt.stage if attempt.stage is Stage.DISCARDING else Stage.CREATED
+        lost = replace(lost, stage=stage, doomed=Reason.STRAY.value, kept=False, told=False)
+    journal.record(lost)
 
 
 def unwritten(

@@ -15,6 +15,7 @@ from cfstream_upload.admission import await_room
 from cfstream_upload.attempt import Attempt, Failure, Now, Reason, Stage, Verdict
 from cfstream_upload.debts import pay, say_debts, settle_watches
 from cfstream_upload.ending import doom
+from cfstream_upload.entry import recalled
 from cfstream_upload.errors import (
     CfuploadError,
     Estranged,
@@ -342,6 +343,7 @@ class OneFile:
                 return self.session.journal.record(attempt)
             except Estranged:
                 if not self.session.regain(self.key, self.path):
+                    recalled(self.session.journal, replace(attempt, told=False), written=True)
                     raise TakenOver("another process took this upload over") from None
         words = "the connection to the journal is lost again and again"
         raise JournalProblem(words, "Look at the server's log.")

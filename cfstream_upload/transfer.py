@@ -33,7 +33,7 @@ from cfstream_upload.attempt import (
     next_step,
 )
 from cfstream_upload.ending import Policy, doom
-from cfstream_upload.entry import Entry, stray, unwritten
+from cfstream_upload.entry import Entry, recalled, unwritten
 from cfstream_upload.errors import (
     CfuploadError,
     Estranged,
@@ -218,10 +218,8 @@ class Carriage:
 
     def _hand_over(self) -> NoReturn:
         """Another process went on with it; a UID that only this one knows is left to be found."""
-        attempt, journal = self.attempt, self.room.journal
-        uid = attempt.uid
-        if uid is not None and not self._entry.knows(uid) and not journal.has(uid):
-            journal.record(stray(attempt, uid))
+        written = self._entry.knows(self.attempt.uid)
+        recalled(self.room.journal, self.attempt, written=written)
         raise TakenOver("another process took this upload over")
 
     def _wait(self) -> None:

@@ -261,7 +261,7 @@ def test_of_what_was_never_read_under_the_lock_nobody_says_that_it_is_untouched(
     other.close()
 
 
-def test_a_uid_that_no_list_would_show_is_recorded_by_who_was_taken_over(
+def test_a_uid_that_no_list_would_show_is_discarded_by_who_was_taken_over(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where Stream shows no meta of what is pending, nobody else could find it."""
@@ -276,10 +276,10 @@ def test_a_uid_that_no_list_would_show_is_recorded_by_who_was_taken_over(
     losses.meanwhile = meanwhile
     losses.wanted = lambda sql, values: sql == statements.UPDATE and len(here.states()) == 1
     first = here.send(path)
-    # It cannot be proven to be ours, so it stays, and is a debt that everybody knows of.
-    assert (first.exit_code, first.cleanup, theirs[0].exit_code) == (7, "pending", 0)
-    with here.session() as session:
-        assert session.journal.has(str(first.uid))
+    # The reply to its own create said that it is ours.
+    assert (first.exit_code, theirs[0].exit_code) == (0, 0), first.error
+    assert (first.uid, here.open_rows()) == (theirs[0].uid, [])
+    assert [video["uid"] for video in here.model.videos()] == [first.uid]
 
 
 def test_at_another_place_the_same_path_is_another_file(database: str, tmp_path: Path) -> None:

@@ -251,7 +251,9 @@ class FleetJournal:
         if attempt.row:
             update = statements.UPDATE_AND_WATCH if watch else statements.UPDATE
             if not self._write(attempt, update, values, (attempt.row, seal)):
-                raise JournalProblem(
+                # Under its lock nobody may: the database was restored. Its rows are read anew.
+                family = Estranged if _key(attempt) in self._held else JournalProblem
+                raise family(
                     f"Somebody removed an upload under way from the journal in {self.link.where}",
                     "See: cfupload status",
                 )

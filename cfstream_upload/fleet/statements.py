@@ -113,22 +113,28 @@ _WATCHED = ", ".join(WATCH)
 _WATCH_VALUES = ", ".join(f"%({name})s" for name in WATCH)
 _WATCH_CHANGES = ", ".join(f"{name} = EXCLUDED.{name}" for name in WATCH if name != "id")
 
-WATCH_IT = (
-    f"INSERT INTO cfupload.watches ({_WATCHED}) VALUES ({_WATCH_VALUES})"
-    f" ON CONFLICT (id) DO UPDATE SET {_WATCH_CHANGES}, touched = now()"
-)
+_WATCH = f"INSERT INTO cfupload.watches ({_WATCHED})"
+_WATCH_ANEW = f"ON CONFLICT (id) DO UPDATE SET {_WATCH_CHANGES}, touched = now()"
+WATCH_IT = f"{_WATCH} VALUES ({_WATCH_VALUES}) {_WATCH_ANEW}"
 _AND_WATCH = f"WITH watched AS ({WATCH_IT}) "
 INSERT = (
     f"INSERT INTO cfupload.attempts ({_NAMES}, seal, place) VALUES ({_VALUES}, %(seal)s, %(place)s)"
     " ON CONFLICT (uid) DO NOTHING RETURNING row"
 )
 INSERT_AND_WATCH = _AND_WATCH + INSERT
+# Of a restored database another attempt may have the number.
+_ITS_ROW = "WHERE row = %(row)s AND id = %(id)s"
 UPDATE = (
     f"UPDATE cfupload.attempts SET {_CHANGES}, seal = %(seal)s, touched = now()"
-    " WHERE row = %(row)s RETURNING row"
+    f" {_ITS_ROW} RETURNING row"
 )
-UPDATE_AND_WATCH = _AND_WATCH + UPDATE
-DELETE = "DELETE FROM cfupload.attempts WHERE row = %(row)s RETURNING row"
+# No row, no watch: that would say that somebody settled what a restored database forgot.
+UPDATE_AND_WATCH = (
+    f"WITH changed AS ({UPDATE}),"
+    f" watched AS ({_WATCH} SELECT {_WATCH_VALUES} FROM changed {_WATCH_ANEW})"
+    " SELECT row FROM changed"
+)
+DELETE = f"DELETE FROM cfupload.attempts {_ITS_ROW} RETURNING row"
 DELETE_AND_WATCH = _AND_WATCH + DELETE
 UNWATCH = "DELETE FROM cfupload.watches WHERE id = %(id)s"
 

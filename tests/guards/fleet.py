@@ -6,6 +6,7 @@ from guards.guard import Guard
 
 _OUTAGE, _LOSSES = "test_fleet_outage.py::test_", "test_fleet_losses.py::test_"
 _BUDGETS, _CLUSTER = "test_fleet_budgets.py::test_", "test_cluster.py::test_"
+_RESTORED = "test_fleet_restored.py::test_"
 _WEB, _TROUBLE = "test_remote_web.py::test_", "test_fleet_trouble.py::test_"
 
 LOCKS = (
@@ -69,9 +70,33 @@ LOCKS = (
         "            room.journal.regain(self._key, outage)\n",
     ),
     Guard(
-        "F2", f"{_LOSSES}a_uid_that_no_list_would_show_is_recorded_by_who_was_taken_over",
-        "a UID that only the loser knows is recorded", "transfer.py",
-        "            journal.record(stray(attempt, uid))\n", "            pass\n",
+        "F2", f"{_LOSSES}a_uid_that_no_list_would_show_is_discarded_by_who_was_taken_over",
+        "a UID that only the loser knows is recorded", "entry.py",
+        "    journal.record(lost)\n", "    pass\n",
+    ),
+    Guard(
+        "F2", f"{_RESTORED}an_upload_under_way_goes_on_in_a_journal_that_is_restored_meanwhile"
+        "[nothing-half-True]",
+        "an upload that a restored journal forgot is recorded again", "entry.py",
+        "    if written and not row and any(", "    if written or any(",
+    ),
+    Guard(
+        "F2", f"{_RESTORED}an_upload_under_way_goes_on_in_a_journal_that_is_restored_meanwhile"
+        "[nothing-sent-False]",
+        "a watch is written with its row or not at all", "fleet/statements.py",
+        "SELECT {_WATCH_VALUES} FROM changed", "VALUES ({_WATCH_VALUES})",
+    ),
+    Guard(
+        "F2", f"{_RESTORED}an_upload_under_way_goes_on_in_a_journal_that_is_restored_meanwhile"
+        "[nothing-created-False]",
+        "a row that went under its lock is read anew", "fleet/journal.py",
+        "family = Estranged if _key(attempt) in self._held else JournalProblem",
+        "family = JournalProblem",
+    ),
+    Guard(
+        "F2", f"{_RESTORED}another_upload_under_the_number_of_ones_own_row_is_left_as_it_is",
+        "a row is written by number and name", "fleet/statements.py",
+        "row = %(row)s AND id = %(id)s", "row = %(row)s",
     ),
     Guard(
         "F2", f"{_OUTAGE}who_was_away_while_another_sent_the_file_finds_it_sent",
