@@ -106,6 +106,17 @@ class Postgres:
         self.control("-m", "immediate", "stop")
         self.start()
 
+    def stand_by(self) -> None:
+        """As one that follows another server, which is not there; `promote` ends it."""
+        signal = self.folder / "data" / "standby.signal"
+        signal.touch()
+        if os.geteuid() == 0:
+            as_owner(signal)
+        self.restart()
+
+    def promote(self) -> None:
+        self.control("promote")
+
 
 def _program(name: str) -> Path:
     folder = programs()

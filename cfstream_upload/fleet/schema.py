@@ -39,7 +39,9 @@ def examined(link: Link, connection: psycopg.Connection[Any], *, anew: bool = Fa
     )
     if server < statements.OLDEST_SERVER * 10000:
         raise words.too_old(link.where, statements.OLDEST_SERVER)
-    if standby or read_only:
+    if standby:
+        raise words.standby(link.where)
+    if read_only:
         raise words.read_only(link.where)
     if backend != connection.info.backend_pid:
         raise words.pooled(link.where)

@@ -70,8 +70,16 @@ def too_old(where: Where, oldest: int) -> JournalProblem:
     )
 
 
+def standby(where: Where) -> Unreached:
+    """While a server takes over from another, its address leads to a standby for a moment."""
+    return Unreached(
+        f"The database {where} is a standby: it can only be read",
+        "Name the primary server, or promote this one; then run it again.",
+    )
+
+
 def read_only(where: Where) -> JournalProblem:
-    """A standby, or a database set to reading only."""
+    """A database set to reading only."""
     return JournalProblem(
         f"The database {where} is read-only",
         "Name the primary server, or set default_transaction_read_only to off.",
