@@ -196,9 +196,9 @@ END_GHOST = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 
 # --- budgets: a bucket that fills by the server's clock ------------------------------------------
 
-_FILLED = (
-    "least(%(most)s, b.tokens + %(flow)s * extract(epoch FROM clock_timestamp() - b.at)::float8)"
-)
+# Without its sign: after a clock was set back, nobody must wait until it is where it was.
+_SINCE = "abs(extract(epoch FROM clock_timestamp() - b.at)::float8)"
+_FILLED = f"least(%(most)s, b.tokens + %(flow)s * {_SINCE})"
 BUDGET_OPEN = """INSERT INTO cfupload.budgets AS b (name, tokens, at)
     VALUES (%(name)s, %(most)s, clock_timestamp()) ON CONFLICT (name) DO NOTHING"""
 BUDGET_SPEND = f"""UPDATE cfupload.budgets b SET tokens = {_FILLED} - %(spent)s,
@@ -210,9 +210,8 @@ BUDGET_LIMIT = """UPDATE cfupload.budgets b SET tokens = least(b.tokens, %(token
     at = clock_timestamp() WHERE b.name = %(name)s RETURNING b.tokens"""
 SLOT_TAKE = """UPDATE cfupload.budgets b SET tokens = b.tokens - 1
     WHERE b.name = %(name)s AND b.tokens >= 1 RETURNING b.tokens"""
-SLOT_MEASURING = """UPDATE cfupload.budgets b SET at = clock_timestamp()
-    WHERE b.name = %(name)s AND b.tokens < 1
-    AND b.at < clock_timestamp() - make_interval(secs => %(every)s) RETURNING b.tokens"""
+SLOT_MEASURING = f"""UPDATE cfupload.budgets b SET at = clock_timestamp()
+    WHERE b.name = %(name)s AND b.tokens < 1 AND {_SINCE} > %(every)s RETURNING b.tokens"""
 SLOT_MEASURED = """UPDATE cfupload.budgets b SET tokens = %(tokens)s WHERE b.name = %(name)s"""
 IN_FLIGHT = """SELECT count(*) FROM cfupload.attempts
     WHERE base = %(base)s AND account = %(account)s AND stage IN ('created', 'sent')
@@ -234,12 +233,12 @@ PRESENT = """INSERT INTO cfupload.workers AS w
     done_bytes = EXCLUDED.done_bytes, dashboard = EXCLUDED.dashboard, name = EXCLUDED.name,
     leads = EXCLUDED.leads, already = EXCLUDED.already, passed = EXCLUDED.passed,
     ended = EXCLUDED.ended, seen = now()"""
-FORGET_WORKERS = """DELETE FROM cfupload.workers WHERE seen < now() - interval '1 day'"""
-WORKERS = """SELECT id, host, pid, label, version, files, acknowledged, speed, done, failed,
+_SILENT = "abs(extract(epoch FROM now() - seen)::float8)"
+FORGET_WORKERS = f"DELETE FROM cfupload.workers WHERE {_SILENT} > 86400"
+WORKERS = f"""SELECT id, host, pid, label, version, files, acknowledged, speed, done, failed,
     planned_files, planned_bytes, done_bytes, dashboard, name, leads, already, passed,
-    ended IS NOT NULL,
-    extract(epoch FROM now() - seen)::float8, extract(epoch FROM now() - started)::float8
-    FROM cfupload.workers WHERE seen > now() - interval '1 hour' ORDER BY host, started, id"""
+    ended IS NOT NULL, {_SILENT}, greatest(0, extract(epoch FROM now() - started)::float8)
+    FROM cfupload.workers WHERE {_SILENT} < 3600 ORDER BY host, started, id"""
 HELD = """SELECT classid::bigint::numeric * 4294967296 + objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
