@@ -121,11 +121,13 @@ def unwritten(
     if attempt.stage in (Stage.SENT, Stage.STORED):
         words = f"The video {attempt.uid} is on Stream, but that could not be recorded"
         return NotConfirmed(f"{words}: {problem.message}", problem.hint, uid=attempt.uid)
-    words = f"The upload {attempt.uid} cannot go on"
-    hint = (
-        f"{problem.hint} The same command goes on with it; to discard it: "
-        f"cfupload cleanup --orphans {attempt.uid}"
-    )
+    to_discard = f"cfupload cleanup --orphans {attempt.uid}"
+    if attempt.doomed or attempt.stage is Stage.DISCARDING:
+        words = f"The upload {attempt.uid} could not be removed"
+        hint = f"{problem.hint} Then run: {to_discard}"
+    else:
+        words = f"The upload {attempt.uid} cannot go on"
+        hint = f"{problem.hint} The same command goes on with it; to discard it: {to_discard}"
     return LeftoverRemains(f"{words}: {problem.message}", hint, uid=attempt.uid)
 
 
