@@ -110,7 +110,9 @@ def trial(here: Stage) -> Iterator[Trial]:
 
 
 MOMENTS = pytest.mark.parametrize(
-    ("kind", "after"), [(Look, False), (Delete, False), (Delete, True)], ids=str
+    ("kind", "after"),
+    [(Look, False), (Delete, False), (Delete, True)],
+    ids=["before it is asked", "before the DELETE", "after the DELETE"],
 )
 
 
