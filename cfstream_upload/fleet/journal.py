@@ -216,7 +216,7 @@ class FleetJournal:
         if not self._stands(hold):
             raise self._estranged()
         try:
-            rows = self.link.run(sql, values, tenure=hold.stood)
+            rows = self._insisted(sql, values, hold.stood)
         except Lost:
             hold.unsure = left
             raise self._estranged() from None
@@ -227,6 +227,17 @@ class FleetJournal:
             hold.seals[rows[0][0]] = seal
         hold.file = _file_of(attempt)
         return rows
+
+    def _insisted(self, sql: str, values: Values, tenure: int) -> list[Row]:
+        """As `Link.run`, waiting where somebody has the table locked (a migration, a backup)."""
+        wait, tries = self.trust.waits(), 0
+        while True:
+            try:
+                return self.link.run(sql, values, tenure=tenure)
+            except Unreached as problem:
+                tries += 1
+                if not wait(tries, problem.message):
+                    raise
 
     def _once(self, sql: str, values: Values) -> list[Row]:
         self._reached(self.trust.waits())

@@ -183,6 +183,8 @@ _STATES: dict[str, tuple[str, str]] = {
     "26000": ("is behind a connection pooler", _POOLER),
     "42P05": ("is behind a connection pooler", _POOLER),
 }
+_TOO_LONG = "57014"
+"""The server gave the statement up: it changed nothing, and waiting may help."""
 _DAMAGED = {"42P01", "42703", "3F000", "42883", "42804", "XX001", "XX002", "22P02"}
 
 
@@ -210,6 +212,8 @@ def in_words(where: Where, error: psycopg.Error) -> JournalProblem:
     if state in _DAMAGED:
         return unusable(where, "is damaged or not a journal of cfupload")
     words, hint = _STATES.get(state, ("", ""))
+    if state == _TOO_LONG:
+        return Unreached(f"The database {where} {words}", hint)
     if not words and state.startswith("53"):
         words, hint = "is short of something", "Look at the server's log."
     if not words:

@@ -14,7 +14,7 @@ LOCKS = (
         "F1", f"{_LOSSES}a_write_under_a_lost_lock_is_refused",
         "a write under a lost lock is refused", "fleet/journal.py",
         "        if not self._stands(hold):\n            raise self._estranged()\n", "",
-        more=(("fleet/journal.py", "rows = self.link.run(sql, values, tenure=hold.stood)",
+        more=(("fleet/journal.py", "rows = self._insisted(sql, values, hold.stood)",
                "rows = self.ask(sql, values)"),),
     ),
     Guard(
