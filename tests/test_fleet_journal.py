@@ -265,7 +265,7 @@ def test_videos_with_the_users_host_id_are_read_back_too(
     journal = Secret(blank_database) if shared else None
     if shared:
         here.opened = lambda folder: _open(blank_database, folder)  # type: ignore[assignment,return-value]
-    uids = []
+    uids = list[str | None]()
     for host in (None, "0e" * 16):
         here.host_id = host
         uids.append(here.send(here.file(name=f"{host}.mp4", seed=len(uids))).uid)

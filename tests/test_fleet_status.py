@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from served import Ended, Served
 from cfstream_upload import events
 from cfstream_upload.attempt import Stage
 from cfstream_upload.batch import Batch
+from cfstream_upload.fleet import presence as presence_module
+from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.presence import Presence
 from cfstream_upload.fleet.status import in_all, worker_of
@@ -129,11 +132,17 @@ def test_a_worker_that_is_silent_is_lost_and_has_no_speed(
     assert "WORKER" not in shown
 
 
-def test_a_worker_tells_its_files_and_speed_while_it_sends(database: str, tmp_path: Path) -> None:
+def test_a_worker_tells_its_files_and_speed_while_it_sends(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = FleetJournal.open(database, Trust(tmp_path))
     now = [0.0]
+    # Its thread says one word at the beginning: one that came late would hide a newer one.
+    monkeypatch.setattr(presence_module, "EVERY", 3600.0)
     presence = Presence(journal.link, "l", "1", lambda: now[0])
     presence.plan(2, 3000)
+    while not journal.ask(statements.WORKERS):
+        time.sleep(0.01)
     presence.dashboard = "http://d"
     presence.hear(events.Started("a\x1b\udcff.mp4", 1000))
     presence.hear(events.Created("a\x1b\udcff.mp4", "1a" * 16))
@@ -142,8 +151,6 @@ def test_a_worker_tells_its_files_and_speed_while_it_sends(database: str, tmp_pa
     now[0] = 2.0
     presence.hear(events.Progress("a\x1b\udcff.mp4", 500, 600, 1000))
     presence._say()
-    from cfstream_upload.fleet import statements
-
     (worker,) = [worker_of(row) for row in journal.ask(statements.WORKERS)]
     (file,) = worker.files
     assert (file["acknowledged"], file["size"], file["uid"]) == (500, 1000, "1a" * 16)
