@@ -1,33 +1,30 @@
 """The journal that machines share: rows, watched markers and locks in one PostgreSQL database.
 
-A row is written only under its file's lock, on the connection that holds that lock. Where the
-connection was lost, a write raises `Estranged`: `regain` takes the lock again and reads the file's
-rows anew; nothing may be sent for them before that. What is written without a lock (a stray video's
-row, a watched marker) may be written twice and is the same.
+Which journal that is, is found out in `knowing`; under which locks rows are written, in `locks`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from cfstream_upload import __version__
-from cfstream_upload.attempt import Attempt, Identity, is_uid
-from cfstream_upload.errors import Busy, Estranged, JournalProblem, Unreached
-from cfstream_upload.fleet import holding, naming, schema, statements, words
+from cfstream_upload.attempt import Attempt, Identity
+from cfstream_upload.errors import Estranged, JournalProblem
+from cfstream_upload.fleet import naming, statements, words
 from cfstream_upload.fleet.budgets import Budgets
 from cfstream_upload.fleet.company import Company
-from cfstream_upload.fleet.holding import Hold
-from cfstream_upload.fleet.link import Link, Lost, Row
+from cfstream_upload.fleet.holding import Hold, number_of
+from cfstream_upload.fleet.knowing import Known, Trust
+from cfstream_upload.fleet.link import Link, Row
+from cfstream_upload.fleet.locks import Locks, file_in, key_in
 from cfstream_upload.fleet.presence import Presence
+from cfstream_upload.fleet.reaching import Reach
 from cfstream_upload.lock import key_of
 from cfstream_upload.rows import (
     COLUMNS,
@@ -40,7 +37,6 @@ from cfstream_upload.rows import (
     watch_of,
     watched_of,
 )
-from cfstream_upload.statedir import prepare_folder, remembered_host, write_private
 
 if TYPE_CHECKING:
     import psycopg
@@ -48,31 +44,7 @@ if TYPE_CHECKING:
     from cfstream_upload.fleet.link import Values
     from cfstream_upload.ledger import Wait
 
-
-MOST_LOST = 10
-"""How often the connection may be lost over one statement (law 11)."""
-
-
-def _impatient(tries: int, why: str) -> bool:
-    return False
-
-
-@dataclass
-class Trust:
-    """How a journal is opened.
-
-    ``state_dir`` remembers which journal this machine knew; ``place`` is part of files' names;
-    ``waits`` makes a new patience for each outage; ``gave_up`` ends a connecting early; ``anew``:
-    what is there may be damaged, for it is moved aside; ``look``: none is made where there is
-    none.
-    """
-
-    state_dir: Path
-    place: str = ""
-    waits: Callable[[], Wait] = lambda: _impatient
-    gave_up: Callable[[], bool] = lambda: False
-    anew: bool = False
-    look: bool = False
+__all__ = ["FleetJournal", "Trust"]
 
 
 @dataclass
@@ -81,11 +53,6 @@ class FleetJournal:
 
     url: str = field(repr=False)
     trust: Trust
-    host: str = ""
-    """The journal's random name, 32 hex digits: one for all machines, part of every marker."""
-    server: int = 0
-    """The server's version, as ``server_version_num`` has it."""
-    _held: dict[str, Hold] = field(default_factory=dict)
 
     @classmethod
     def open(cls, url: str, trust: Trust) -> FleetJournal:
@@ -106,150 +73,49 @@ class FleetJournal:
         machine = socket.gethostname()[:30].replace(" ", "-")
         self._name = f"cfupload {machine}:{os.getpid()} {uuid4().hex[:8]}"
         self._ghost = 0
-        self._remembered: str | None = None
+        self._known = Known(self.trust)
         self.link = Link(self.url, self._name, self._welcome, self.trust.gave_up)
+        self._reach = Reach(self.link, self.trust.waits)
+        self._locks = Locks(self._reach)
 
     def close(self) -> None:
         """Free what is held and end the session."""
-        for hold in list(self._held.values()):
-            hold.source.release()
-        self._held.clear()
+        self._locks.close()
         self.link.close()
 
-    # --- a new connection ------------------------------------------------------------------------
-
     def _welcome(self, connection: psycopg.Connection[Any]) -> None:
-        """Judge it, and take again what this process held."""
-        found = schema.examined(self.link, connection, anew=self.trust.anew)
-        self.server = found.server
-        self._remembered = remembered_host(self.trust.state_dir, self._file(connection))
-        if not self.trust.anew:
-            self._known(connection, found)
+        """Judge a new connection, and take again what this process held."""
+        self._known.welcome(self.link, connection)
 
         def ask(sql: str, values: Values) -> list[Row]:
             return self.link.ask_on(connection, sql, values)
 
-        for key, hold in list(self._held.items()):
-            if holding.taken_from_ghost(ask, key, self._ghost, self._name):
-                hold.locked = self.link.tenure + 1
+        self._locks.take_again(ask, self._ghost, self._name)
         self._ghost = connection.info.backend_pid
 
-    def _known(self, connection: psycopg.Connection[Any], found: schema.Found) -> None:
-        """Make it if it was never there, and see that it is the one that was there before."""
-        before = self.host or self._remembered
-        if before and not found.version and not found.filled:
-            raise words.unusable(self.link.where, "was emptied or deleted")
-        if self.trust.look and found.version < statements.VERSION and not found.filled:
-            return
-        schema.migrated(self.link, connection, found, None)
-        host = schema.host_of(self.link, connection)
-        if before and before != host:
-            raise words.strange(self.link.where)
-        self.host = host
-        if not before:
-            self._remember(connection)
+    # --- which journal it is ---------------------------------------------------------------------
 
-    def _remember(self, connection: psycopg.Connection[Any]) -> None:
-        """Tell the next run of this machine which journal this is; not every machine can."""
-        folder = self.trust.state_dir
-        with contextlib.suppress(OSError, JournalProblem):
-            prepare_folder(folder)
-            write_private(folder / self._file(connection), self.host.encode())
+    @property
+    def host(self) -> str:
+        """The journal's random name, 32 hex digits: one for all machines, part of every marker."""
+        return self._known.host
 
-    def _file(self, connection: psycopg.Connection[Any]) -> str:
-        info = connection.info
-        address = f"{info.host}\0{info.port}\0{info.dbname}".encode()
-        return f"fleet-{hashlib.sha256(address).hexdigest()[:16]}.id"
-
-    # --- moved aside -----------------------------------------------------------------------------
+    @property
+    def server(self) -> int:
+        """The server's version, as ``server_version_num`` has it."""
+        return self._known.server
 
     def old_host(self) -> str | None:
         """The name of a journal that may be damaged, as it or this machine remembers it."""
-        found = None
-        with contextlib.suppress(JournalProblem, Lost):
-            rows = self.link.run(statements.HOST_OF)
-            found = rows[0][0] if len(rows) == 1 else None
-        return str(found) if is_uid(found) else self._remembered
+        return self._known.old_host(self.link)
 
     def begin_anew(self, host: str | None) -> None:
         """Rename the schema and make a new one, for ``host`` where that is known."""
-        with self.link.turn():
-            connection = self.link.connection()
-            schema.moved_aside(self.link, connection)
-            found = schema.examined(self.link, connection)
-            schema.migrated(self.link, connection, found, host)
-            self.host = schema.host_of(self.link, connection)
-            self._remember(connection)
-
-    # --- asking ----------------------------------------------------------------------------------
+        self._known.begin_anew(self.link, host)
 
     def ask(self, sql: str, values: Values | None = None) -> list[Row]:
         """What a statement brings that may be carried out twice; waits for an outage to end."""
-        wait = self.trust.waits()
-        for _ in range(MOST_LOST):
-            self._reached(wait)
-            with contextlib.suppress(Lost):
-                return self.link.run(sql, values)
-        raise self._estranged()
-
-    def _reached(self, wait: Wait) -> None:
-        tries = 0
-        while True:
-            try:
-                self.link.connect()
-            except Unreached as problem:
-                tries += 1
-                if not wait(tries, problem.message):
-                    raise
-            else:
-                return
-
-    def _write(
-        self, attempt: Attempt, sql: str, values: Values, left: tuple[int, bytes | None]
-    ) -> list[Row]:
-        """Write what belongs to a row; ``left`` is the row and the seal that it leaves."""
-        hold = self._held.get(_key(attempt))
-        if hold is None:
-            if not left[0] and attempt.uid is None:
-                return self._once(sql, values)
-            return self.ask(sql, values)
-        if not self._stands(hold):
-            raise self._estranged()
-        try:
-            rows = self._insisted(sql, values, hold.stood)
-        except Lost:
-            hold.unsure = left
-            raise self._estranged() from None
-        row, seal = left
-        if seal is None:
-            hold.seals.pop(row, None)
-        elif rows:
-            hold.seals[rows[0][0]] = seal
-        hold.file = _file_of(attempt)
-        return rows
-
-    def _insisted(self, sql: str, values: Values, tenure: int) -> list[Row]:
-        """As `Link.run`, waiting where somebody has the table locked (a migration, a backup)."""
-        wait, tries = self.trust.waits(), 0
-        while True:
-            try:
-                return self.link.run(sql, values, tenure=tenure)
-            except Unreached as problem:
-                tries += 1
-                if not wait(tries, problem.message):
-                    raise
-
-    def _once(self, sql: str, values: Values) -> list[Row]:
-        self._reached(self.trust.waits())
-        try:
-            return self.link.run(sql, values)
-        except Lost:
-            raise self._estranged() from None
-
-    def _estranged(self) -> Estranged:
-        return Estranged(
-            f"The connection to the journal in {self.link.where} was lost", "Run it again."
-        )
+        return self._reach.ask(sql, values)
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -261,16 +127,16 @@ class FleetJournal:
         values |= {"seal": seal, "row": attempt.row, "place": self.trust.place}
         if attempt.row:
             update = statements.UPDATE_AND_WATCH if watch else statements.UPDATE
-            if not self._write(attempt, update, values, (attempt.row, seal)):
+            if not self._locks.write(attempt, update, values, (attempt.row, seal)):
                 # Under its lock nobody may: the database was restored. Its rows are read anew.
-                family = Estranged if _key(attempt) in self._held else JournalProblem
+                family = Estranged if self._locks.holds(attempt) else JournalProblem
                 raise family(
                     f"Somebody removed an upload under way from the journal in {self.link.where}",
                     "See: cfupload status",
                 )
             return attempt
         insert = statements.INSERT_AND_WATCH if watch else statements.INSERT
-        rows = self._write(attempt, insert, values, (0, seal))
+        rows = self._locks.write(attempt, insert, values, (0, seal))
         if rows:
             return replace(attempt, row=int(rows[0][0]))
         # Two processes may find the same leftover: the row of the first stands for both.
@@ -281,7 +147,7 @@ class FleetJournal:
         """Drop the row of ``attempt``; its marker is watched from then on, unless told not to."""
         values = {**_watch_values(attempt), "row": attempt.row}
         drop = statements.DELETE_AND_WATCH if watch else statements.DELETE
-        self._write(attempt, drop, values, (attempt.row, None))
+        self._locks.write(attempt, drop, values, (attempt.row, None))
 
     def rows(self, base: str | None = None, account: str | None = None) -> list[Attempt]:
         """All rows, or those of one account at one API base, oldest first."""
@@ -317,11 +183,10 @@ class FleetJournal:
             "base": base, "account": account, "device": device, "inode": inode,
             "path": os.fsencode(path), "place": self.trust.place,
         }  # fmt: skip
-        hold = self._held.get(key_of(base, account, file.device, file.inode))
-        with self._learning(hold) as learn:
+        with self._locks.learning(key_of(base, account, file.device, file.inode)) as learn:
             found = self._select(statements.OF_FILE, values)
             named = (base, account, device, inode)
-            learn(named, [row for row in found if _file_of(row) == named], whole=True)
+            learn(named, [row for row in found if file_in(row) == named], whole=True)
         return found
 
     def uids_of(
@@ -349,9 +214,9 @@ class FleetJournal:
 
     def again(self, attempt: Attempt) -> Attempt | None:
         """The row of ``attempt`` as it is on disk now, or None when it is gone."""
-        with self._learning(self._held.get(_key(attempt))) as learn:
+        with self._locks.learning(key_in(attempt)) as learn:
             found = self._select(statements.AGAIN, {"row": attempt.row})
-            learn(_file_of(attempt), [row for row in found if _key(row) == _key(attempt)])
+            learn(file_in(attempt), [row for row in found if key_in(row) == key_in(attempt)])
         return next(iter(found), None)
 
     def counts(self) -> Mapping[str, int]:
@@ -415,115 +280,23 @@ class FleetJournal:
 
     def lock(self, key: str, descriptor: int | None = None) -> Hold:
         """Hold the lock ``key``, and that of the source open as ``descriptor``. Raises `Busy`."""
-        while True:
-            self._reached(self.trust.waits())
-            with contextlib.suppress(Lost):
-                hold = self._taken(key)
-                break
-        if descriptor is not None:
-            try:
-                hold.add_source(descriptor)
-            except BaseException:
-                hold.release()
-                raise
-        return hold
-
-    def _taken(self, key: str) -> Hold:
-        with self.link.turn():
-            # To the server, a session may hold a lock twice.
-            if key in self._held:
-                raise Busy("this process is already sending this file, under this or another name")
-            tenure = self.link.tenure
-            holding.insisted(self._asking(tenure), key)
-            hold = Hold(key, tenure, tenure, self._freed)
-            self._held[key] = hold
-            return hold
-
-    def _asking(self, tenure: int) -> holding.Ask:
-        def ask(sql: str, values: Values) -> list[Row]:
-            return self.link.run(sql, values, tenure=tenure)
-
-        return ask
-
-    def _freed(self, hold: Hold) -> None:
-        with self.link.turn():
-            if self._held.get(hold.key) is not hold:
-                return
-            del self._held[hold.key]
-            # What a lost connection held is free already, or will be.
-            with contextlib.suppress(Lost, JournalProblem):
-                if hold.locked == self.link.tenure:
-                    holding.freed(self._asking(hold.locked), hold.key)
+        return self._locks.take(key, descriptor)
 
     def taken(self) -> Callable[[str], bool]:
         """Whether anybody holds a lock, as it is now."""
         numbers = {int(row[0]) for row in self.ask(statements.TAKEN)}
-        return lambda key: holding.number_of(key) in numbers
+        return lambda key: number_of(key) in numbers
 
     def stands(self, key: str) -> bool:
         """Whether the lock ``key``, taken here, was held all the time since; asks nobody."""
-        hold = self._held.get(key)
-        return hold is None or self._stands(hold)
-
-    def _stands(self, hold: Hold) -> bool:
-        return hold.stood == self.link.tenure and self.link.alive
+        return self._locks.stands(key)
 
     def regain(self, key: str, wait: Wait) -> bool:
         """Hold the lock ``key`` again; whether its file's rows are as this process left them.
 
         Raises `Busy` where somebody else has it by now, `JournalProblem` when ``wait`` gave up.
         """
-        hold = self._held.get(key)
-        if hold is None:
-            return True
-        while True:
-            self._reached(wait)
-            with contextlib.suppress(Lost):
-                return self._regained(hold)
-
-    def _regained(self, hold: Hold) -> bool:
-        with self.link.turn():
-            tenure = self.link.tenure
-            ask = self._asking(tenure)
-            if hold.locked != tenure:
-                holding.insisted(ask, hold.key)
-                hold.locked = tenure
-            found: dict[int, bytes] = {}
-            if hold.file is not None:
-                names = dict(zip(("base", "account", "device", "inode"), hold.file, strict=True))
-                rows = [*hold.seals, *([hold.unsure[0]] if hold.unsure else [])]
-                found = {n: bytes(s) for n, s in ask(statements.SEALS, {**names, "rows": rows})}
-            # Of what was never read under the lock nobody knows who touched it.
-            same = hold.file is not None and hold.is_as_left(found)
-            known = found if hold.whole else {n: s for n, s in found.items() if n in hold.seals}
-            hold.seals, hold.unsure, hold.stood = known, None, tenure
-            return same
-
-    @contextlib.contextmanager
-    def _learning(self, hold: Hold | None) -> Iterator[Callable[..., None]]:
-        """What is read under a lock that stands, before and after, is what its holder knows."""
-        before = hold is not None and self._stands(hold)
-
-        def learn(
-            file: tuple[str, str, str, str], rows: list[Attempt], *, whole: bool = False
-        ) -> None:
-            if hold is None or not (before and self._stands(hold)):
-                return
-            seals = {row.row: seal_of(values_of(row)) for row in rows}
-            hold.seals = seals if whole else {**hold.seals, **seals}
-            hold.whole, hold.file = hold.whole or whole, file
-
-        yield learn
-
-
-def _key(attempt: Attempt) -> str:
-    file = attempt.file
-    return key_of(attempt.base, attempt.account, file.device, file.inode)
-
-
-def _file_of(attempt: Attempt) -> tuple[str, str, str, str]:
-    file = attempt.file
-    return attempt.base, attempt.account, str(file.device), str(file.inode)
+        return self._locks.regain(key, wait)
 
 
 def _watch_values(attempt: Attempt) -> dict[str, object]:

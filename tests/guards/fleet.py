@@ -12,10 +12,10 @@ _WEB, _TROUBLE = "test_remote_web.py::test_", "test_fleet_trouble.py::test_"
 LOCKS = (
     Guard(
         "F1", f"{_LOSSES}a_write_under_a_lost_lock_is_refused",
-        "a write under a lost lock is refused", "fleet/journal.py",
-        "        if not self._stands(hold):\n            raise self._estranged()\n", "",
-        more=(("fleet/journal.py", "rows = self._insisted(sql, values, hold.stood)",
-               "rows = self.ask(sql, values)"),),
+        "a write under a lost lock is refused", "fleet/locks.py",
+        "        if not self._stands(hold):\n            raise self._reach.estranged()\n", "",
+        more=(("fleet/locks.py", "rows = self._reach.insisted(sql, values, hold.stood)",
+               "rows = self._reach.ask(sql, values)"),),
     ),
     Guard(
         "F1", f"{_OUTAGE}a_lock_that_another_process_holds_names_it",
@@ -24,7 +24,7 @@ LOCKS = (
     ),
     Guard(
         "F1", f"{_OUTAGE}a_lock_that_another_process_holds_names_it",
-        "one process does not lock a file twice", "fleet/journal.py",
+        "one process does not lock a file twice", "fleet/locks.py",
         "            if key in self._held:\n", "            if False:\n",
     ),
     Guard(
@@ -44,12 +44,12 @@ LOCKS = (
     ),
     Guard(
         "F2", f"{_OUTAGE}regaining_tells_whether_anybody_touched_the_rows",
-        "regaining compares the seals", "fleet/journal.py",
+        "regaining compares the seals", "fleet/locks.py",
         "same = hold.file is not None and hold.is_as_left(found)", "same = True",
     ),
     Guard(
         "F2", f"{_LOSSES}of_what_was_never_read_under_the_lock_nobody_says_that_it_is_untouched",
-        "what was not read under the lock is not known", "fleet/journal.py",
+        "what was not read under the lock is not known", "fleet/locks.py",
         "same = hold.file is not None and ", "same = ",
     ),
     Guard(
@@ -90,7 +90,7 @@ LOCKS = (
         "F2", f"{_RESTORED}an_upload_under_way_goes_on_in_a_journal_that_is_restored_meanwhile"
         "[nothing-created-False]",
         "a row that went under its lock is read anew", "fleet/journal.py",
-        "family = Estranged if _key(attempt) in self._held else JournalProblem",
+        "family = Estranged if self._locks.holds(attempt) else JournalProblem",
         "family = JournalProblem",
     ),
     Guard(
