@@ -292,8 +292,8 @@ def test_nobody_imports_the_command_line() -> None:
 
 
 JOURNAL = {
-    "holding", "journal", "knowing", "link", "locks", "naming", "reaching", "rebuilding", "schema",
-    "timing", "words",
+    "connecting", "holding", "journal", "knowing", "line", "link", "locks", "naming", "reaching",
+    "rebuilding", "schema", "timing", "words",
 }  # fmt: skip
 
 

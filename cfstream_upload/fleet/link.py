@@ -7,26 +7,20 @@ fence. The watch makes it known soon; `timing` says how soon.
 
 from __future__ import annotations
 
-import os
-import re
-import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cfstream_upload.errors import ExtraMissing, JournalProblem
-from cfstream_upload.fleet import timing, words
+from cfstream_upload.errors import JournalProblem
+from cfstream_upload.fleet import connecting, line, timing, words
 from cfstream_upload.fleet.statements import ALIVE, SET, SETTINGS
-from cfstream_upload.safetext import safe
 
 if TYPE_CHECKING:
     import psycopg
 
 Row = Sequence[Any]
-_PORTS = re.compile(r"[\d,]*\Z", re.ASCII)
 Values = Mapping[str, object]
 
 
@@ -39,18 +33,6 @@ def _now() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
-
-
-def driver() -> Any:  # noqa: ANN401  a module
-    """Psycopg, imported by whoever opens such a journal. Raises `ExtraMissing`."""
-    try:
-        import psycopg
-    except ImportError as missing:
-        raise ExtraMissing(
-            f"A journal on PostgreSQL needs the extra 'fleet' ({safe(str(missing), 80)})",
-            "Run: pip install 'cfstream-upload[fleet]'",
-        ) from None
-    return psycopg
 
 
 class Link:
@@ -70,7 +52,7 @@ class Link:
     ) -> None:
         self._url, self._name = url, name
         self._prepare, self._gave_up = prepare, gave_up
-        self._driver = driver()
+        self._driver = connecting.driver()
         self._connection: psycopg.Connection[Any] | None = None
         self._turn = threading.RLock()
         self._closing = threading.Event()
@@ -80,7 +62,7 @@ class Link:
         self._failed_at = -1.0
         self._failure: JournalProblem | None = None
         self.tenure = 0
-        self.where = _where(self._driver, url)
+        self.where = connecting.where(self._driver, url)
 
     # --- what others ask -------------------------------------------------------------------------
 
@@ -174,7 +156,7 @@ class Link:
         return connection.closed or connection.broken or state[:3] in ("57P", "08")
 
     def _answers(self) -> bool:
-        if self.alive and not _is_readable(self._connection):
+        if self.alive and not line.is_readable(self._connection):
             return True
         with suppress(Lost, JournalProblem):
             self.run(ALIVE)
@@ -196,7 +178,9 @@ class Link:
                 target=self._watch, name="cfupload-journal", daemon=True
             )
             self._watcher.start()
-        connection = self._connected()
+        connection = connecting.connected(
+            self._driver, self._url, self._name, self.where, self._is_given_up
+        )
         try:
             wished = {**SETTINGS, **timing.SERVER}
             self.ask_on(connection, SET, {"names": [*wished], "values": [*wished.values()]})
@@ -223,40 +207,8 @@ class Link:
         """As `run`, for a connection that nobody else has yet; raises what the driver raises."""
         return self._on(connection, sql, values, within)
 
-    def _connected(self) -> psycopg.Connection[Any]:
-        """Connecting in a thread of its own: looking a name up cannot be ended."""
-        made: list[psycopg.Connection[Any] | Exception] = []
-        over = threading.Event()
-        left = threading.Event()
-
-        def work() -> None:
-            try:
-                connection = self._driver.connect(
-                    self._url, autocommit=True, application_name=self._name,
-                    client_encoding="utf8", **timing.CLIENT,
-                )  # fmt: skip
-            except Exception as error:  # noqa: BLE001  raised where it is waited for
-                made.append(error)
-            else:
-                made.append(connection)
-                if left.is_set():
-                    connection.close()
-            over.set()
-
-        threading.Thread(target=work, name="cfupload-connect", daemon=True).start()
-        ends = time.monotonic() + timing.CONNECT + 1
-        while not over.wait(timing.LOOK):
-            if self._closing.is_set() or self._gave_up() or time.monotonic() > ends:
-                left.set()
-                if over.is_set():
-                    break
-                raise words.not_connected(self.where, TimeoutError("timed out"))
-        (found,) = made
-        if isinstance(found, self._driver.OperationalError):
-            raise words.not_connected(self.where, found) from None
-        if isinstance(found, Exception):
-            raise words.no_url() from None
-        return found
+    def _is_given_up(self) -> bool:
+        return self._closing.is_set() or self._gave_up()
 
     # --- the watch -------------------------------------------------------------------------------
 
@@ -267,7 +219,7 @@ class Link:
                 asked, soon, late = busy
                 if _now() > (soon if self._gave_up() else late):
                     with suppress(self._driver.Error):  # it may have been closed meanwhile
-                        _cut(asked)  # wakes whoever waits for the answer
+                        line.cut(asked)
             elif connection is not None and self._turn.acquire(blocking=False):
                 try:
                     self._look(connection)
@@ -278,13 +230,13 @@ class Link:
         if connection is not self._connection:
             return
         try:
-            if _is_readable(connection):
+            if line.is_readable(connection):
                 # The server's farewell, or a notice to nobody.
                 connection.pgconn.consume_input()
                 if connection.pgconn.status != self._driver.pq.ConnStatus.OK:
                     self._drop()
                     return
-                if _is_readable(connection) and _is_at_end(connection):
+                if line.is_readable(connection) and line.is_at_end(connection):
                     self._drop()
                     return
             if _now() - self._heard > timing.HEARTBEAT and not self._pulse(connection):
@@ -298,7 +250,7 @@ class Link:
         raw.send_query(ALIVE.encode())
         while True:
             raw.flush()
-            if not _is_readable(connection, timing.LOOK):
+            if not line.is_readable(connection, timing.LOOK):
                 if self._closing.is_set() or _now() > ends:
                     return False
                 continue
@@ -307,59 +259,3 @@ class Link:
                 if raw.get_result() is None:
                     self._heard = _now()
                     return True
-
-
-def _is_readable(connection: psycopg.Connection[Any] | None, seconds: float = 0.0) -> bool:
-    if connection is None or connection.closed:
-        return False
-    if not hasattr(select, "poll"):
-        return bool(select.select([connection.fileno()], [], [], seconds)[0])
-    poll = select.poll()  # select() takes no descriptor above 1023
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
-
-
-def _is_at_end(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server closed its side: libpq itself finds that out at its next question."""
-    with _borrowed(connection) as sock:
-        try:
-            return sock.recv(1, socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)) == b""
-        except BlockingIOError:
-            return False
-
-
-def _cut(connection: psycopg.Connection[Any]) -> None:
-    with suppress(OSError, ValueError), _borrowed(connection) as sock:
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-def _borrowed(connection: psycopg.Connection[Any]) -> socket.socket:
-    """A duplicate: closing it closes nothing of the connection."""
-    return socket.fromfd(connection.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM)
-
-
-def _where(psycopg: Any, url: str) -> words.Where:  # noqa: ANN401  a module
-    """Which database it is, and whose. Raises `JournalProblem` for what is no URL to libpq."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        known = conninfo_to_dict(url)
-    except psycopg.Error:
-        raise words.no_url() from None
-    host = known.get("host") or os.environ.get("PGHOST") or known.get("hostaddr") or "localhost"
-    port = known.get("port") or os.environ.get("PGPORT")
-    authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
-    # An unescaped sign of a password leaves its rest in what is taken for the host or the name.
-    torn = authority.count("@") > 1 or "@" in path
-    if torn or not _PORTS.match(str(known.get("port") or "")):
-        raise words.no_url()
-    base = known.get("dbname") or os.environ.get("PGDATABASE") or known.get("service") or ""
-    place = f"{host}:{port}" if port else str(host)
-    return words.Where(place, str(base), _user(psycopg, known))
-
-
-def _user(psycopg: Any, known: Mapping[str, Any]) -> str:  # noqa: ANN401  a module
-    if "user" not in known and (known.get("service") or os.environ.get("PGSERVICE")):
-        return ""  # the service file says
-    usual = (one.val for one in psycopg.pq.Conninfo.get_defaults() if one.keyword == b"user")
-    return str(known.get("user") or (next(usual, None) or b"").decode(errors="replace"))

@@ -148,7 +148,7 @@ ENDS = (
     Guard(
         "F4", f"{_TROUBLE}a_bad_database_is_10_in_two_lines_and_once_it_is_well_the_same_command_"
         "sends[torn password]",
-        "no piece of a password is taken for a host", "fleet/link.py",
+        "no piece of a password is taken for a host", "fleet/connecting.py",
         'torn = authority.count("@") > 1 or "@" in path', 'torn = "@" in path',
     ),
     Guard(
