@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,40}", re.ASCII)
 
 
 class Unsound(ValueError):
-    """A row that this program did not write, or that something changed."""
+    """A row that this program did not write, or that something changed; says which."""
 
 
 def values_of(attempt: Attempt) -> tuple[object, ...]:
@@ -89,10 +89,27 @@ def attempt_of(values: Sequence[object], seal: object, row: int) -> Attempt:
     return attempt.knows(asked=attempt.stage is intended, deleted=attempt.stage is discarding)
 
 
+def attempt_in(row: Sequence[object]) -> Attempt:
+    """The attempt in a row as a journal gives it: `COLUMNS`, its seal, its number.
+
+    Raises `Unsound`.
+    """
+    *values, seal, number = row
+    try:
+        return attempt_of(values, seal, int(str(number)))
+    except Unsound:
+        file = path_of(values[COLUMNS.index("path")])
+        of = f" of {file}" if file else ""
+        raise Unsound(f"a damaged row, number {number}{of}") from None
+
+
 def watched_of(values: Sequence[object]) -> Attempt:
     """A watched marker, as an attempt of which nothing else is known. Raises `Unsound`."""
     named: dict[str, Any] = dict(zip(WATCH, values, strict=True))
-    _judge_marker(named)
+    try:
+        _judge_marker(named)
+    except Unsound:
+        raise Unsound("a damaged row, a watched marker") from None
     file = Identity(int(named.pop("device")), int(named.pop("inode")), 0, 0, "")
     named["path"] = path_of(named["path"])
     return Attempt(file=file, **named)

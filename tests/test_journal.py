@@ -20,7 +20,8 @@ from scripted import TWIN, UID, created, intended, sent, stray
 from cfstream_upload.attempt import Attempt, Identity, Stage
 from cfstream_upload.errors import JournalProblem
 from cfstream_upload.fleet.journal import FleetJournal, Trust
-from cfstream_upload.journal import APPLICATION_ID, RESERVE, Journal
+from cfstream_upload.journal import Journal
+from cfstream_upload.journalfile import APPLICATION_ID, RESERVE
 from cfstream_upload.ledger import Ledger
 
 Opener = Callable[[], Journal]
@@ -482,7 +483,7 @@ def test_the_sentinel_is_written_after_the_journal(
     def no_room(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cfstream_upload.journal.write_private", no_room)
+    monkeypatch.setattr("cfstream_upload.journalfile.write_private", no_room)
     with pytest.raises(JournalProblem, match="cannot be opened for writing"):
         Journal.open(folder)
     monkeypatch.undo()

@@ -28,7 +28,8 @@ from cfstream_upload.attempt import Stage as At
 from cfstream_upload.console import Console
 from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.errors import CfuploadError, JournalProblem, UsageProblem
-from cfstream_upload.journal import SCHEMA_VERSION, Journal
+from cfstream_upload.journal import Journal
+from cfstream_upload.journalfile import SCHEMA_VERSION
 from cfstream_upload.journalwords import in_words
 from cfstream_upload.manifest import Manifest
 from cfstream_upload.statedir import check_folder
@@ -402,12 +403,12 @@ def test_a_spent_quota_spends_the_reserve_as_a_full_disk_does(
 
     with closing(Journal.open(folder)) as journal:
         monkeypatch.setattr(Journal, "_transact", short)
-        monkeypatch.setattr("cfstream_upload.journal.trouble_writing", spent)
+        monkeypatch.setattr("cfstream_upload.journalfile.trouble_writing", spent)
         row = journal.record(intended(row=0))
         assert not reserve.exists()
         assert journal.rows() == [row]
         reserve.touch()
-        monkeypatch.setattr("cfstream_upload.journal.trouble_writing", lambda _: errno.EIO)
+        monkeypatch.setattr("cfstream_upload.journalfile.trouble_writing", lambda _: errno.EIO)
         with pytest.raises(CfuploadError, match="Input/output error"):
             journal.record(intended(row=0, id="2d" * 16))
         assert reserve.exists()

@@ -30,8 +30,7 @@ from cfstream_upload.rows import (
     COLUMNS,
     WATCH,
     Unsound,
-    attempt_of,
-    path_of,
+    attempt_in,
     seal_of,
     values_of,
     watch_of,
@@ -233,18 +232,11 @@ class FleetJournal:
         return bool(allowed), time.monotonic() - began, float(clock)
 
     def _select(self, sql: str, values: Values) -> list[Attempt]:
-        return [self._attempt(row) for row in self.ask(sql, values)]
-
-    def _attempt(self, row: Row) -> Attempt:
-        *values, seal, number = row
+        found = self.ask(sql, values)
         try:
-            return attempt_of(values, seal, int(number))
-        except Unsound:
-            file = path_of(values[COLUMNS.index("path")])
-            of = f" of {file}" if file else ""
-            raise words.unusable(
-                self.link.where, f"has a damaged row, number {number}{of}"
-            ) from None
+            return [attempt_in(row) for row in found]
+        except Unsound as damage:
+            raise words.unusable(self.link.where, f"has {damage}") from None
 
     # --- everybody else ---------------------------------------------------------------------------
 
@@ -265,8 +257,8 @@ class FleetJournal:
         found = self.ask(statements.WATCHES, {"base": base, "account": account})
         try:
             return [watched_of(row) for row in found]
-        except Unsound:
-            raise words.unusable(self.link.where, "has a damaged row, a watched marker") from None
+        except Unsound as damage:
+            raise words.unusable(self.link.where, f"has {damage}") from None
 
     def unwatch(self, attempt: Attempt) -> None:
         """Forget the marker of ``attempt``."""

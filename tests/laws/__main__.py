@@ -42,6 +42,7 @@ AREAS = {
     "tus.py": ("test_tus",),
     "source.py": ("test_source",),
     "journal.py": ("test_journal",),
+    "journalfile.py": ("test_journal", "test_private_state"),
     "rows.py": ("test_journal", "test_private_state"),
     "wire.py": ("test_wire", "test_walls"),
     "addresses.py": ("test_wire",),

@@ -68,7 +68,7 @@ LAWS_1_2 = (
         'uid = reply.headers.get("location", "").partition("?")[0].rpartition("/")[2]',
     ),
     Removal(
-        "1.15", "UIDs are unique in the journal", "journal.py",
+        "1.15", "UIDs are unique in the journal", "journalfile.py",
         "uid TEXT UNIQUE,", "uid TEXT,",
         more=(("journal.py", " ON CONFLICT (uid) DO NOTHING", ""),),
     ),

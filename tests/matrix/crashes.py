@@ -222,11 +222,11 @@ Pending = partial(Point, states=("pendingupload",))
 
 POINTS: dict[int, tuple[Point, ...]] = {
     1: (
-        Point("C01 folder made", _text("cfstream_upload.journal.make_private")),
+        Point("C01 folder made", _text("cfstream_upload.journalfile.make_private")),
         Point("C02 lock file made, not locked", _text("cfstream_upload.lock._try")),
         Point("C03 locked, no row read", _call(OneFile, "send")),
         Point("C04 journal empty", _call(Journal, "_create")),
-        Point("C05 schema half made", _text("cfstream_upload.journal.uuid4")),
+        Point("C05 schema half made", _text("cfstream_upload.journalfile.uuid4")),
         Point("C05 schema made, its sentinel not", _call(Journal, "_complete")),
         Point("C06 before the samples", _call(Source, "_sample")),
         Point("C07 in the samples", _call(Source, "_read", 3)),

@@ -19,7 +19,8 @@ from matrix.scenes import ends, staged, then, under
 from matrix.striking import REFUSED, Strike, fill, small_disk, sqlite_error, struck
 
 from cfstream_upload.errors import JournalProblem
-from cfstream_upload.journal import RESERVE, Journal
+from cfstream_upload.journal import Journal
+from cfstream_upload.journalfile import RESERVE
 from cfstream_upload.result import Result
 
 # --- what must come of it ------------------------------------------------------------------------

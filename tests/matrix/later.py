@@ -32,7 +32,8 @@ from matrix.scenes import (
 
 from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.emulator.videos import Pace
-from cfstream_upload.journal import SCHEMA_VERSION, Journal
+from cfstream_upload.journal import Journal
+from cfstream_upload.journalfile import SCHEMA_VERSION
 from cfstream_upload.sending import Wishes
 from cfstream_upload.sweeping import Choice, plan
 
