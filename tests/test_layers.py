@@ -72,10 +72,8 @@ EFFECTS = {
     "credentials": {"errors", "wire"},
     "profiles": {"credentials", "errors", "nearest", "ownership", "statedir"},
     "origins": {"attempt", "credentials", "errors", "profiles"},
-    "config": {
-        "attempt", "credentials", "errors", "nearest", "origins", "ownership", "profiles",
-        "statedir", "wire",
-    },
+    "judged": {"attempt", "credentials", "errors", "origins", "ownership", "wire"},
+    "config": {"credentials", "errors", "judged", "nearest", "origins", "profiles"},
 }  # fmt: skip
 
 CONDUCTORS = {
@@ -213,7 +211,7 @@ ROOMS = {
     "rich": {"console", "bar"},
     "typer": {"cli"},
     "tomli_w": {"profiles"},
-    "platformdirs": {"config", "origins"},
+    "platformdirs": {"judged", "origins"},
     "pymediainfo": {"container"},
     "xxhash": {"source", "remote"},
     "filelock": {"lock"},

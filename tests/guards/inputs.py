@@ -168,7 +168,7 @@ INPUTS = (
     Guard(
         "S11", "test_planted.py::"
         "test_certificates_that_everybody_may_write_are_not_believed",
-        "who may write the certificates", "config.py",
+        "who may write the certificates", "judged.py",
         "if others := written_by_others(path):", 'if others := "":',
     ),
     Guard(
