@@ -12,8 +12,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,20 +21,20 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO
 from cfstream_upload import events
 from cfstream_upload.errors import CfuploadError, UsageProblem
 from cfstream_upload.github import annotation, obeys_output, on_actions
-from cfstream_upload.loglines import Level, log_lines, progress_line, totals_line
-from cfstream_upload.meter import Meter, Totals
+from cfstream_upload.loglines import Level, log_lines
+from cfstream_upload.meter import Meter
 from cfstream_upload.ownership import planted
 from cfstream_upload.records import VERSION, as_json, described
 from cfstream_upload.safetext import Redactor, no_command, safe
 from cfstream_upload.streams import Outlet
 from cfstream_upload.tables import laid_out
+from cfstream_upload.ticker import Ticker
 
 if TYPE_CHECKING:
     from cfstream_upload.bar import Bar
 
 Mode = Literal["text", "json", "ndjson", "quiet"]
 
-_REDRAW_EVERY = 0.2
 _PROGRESS_EVERY = 1.0
 _LONGEST_LINE = 2000
 _LONGEST_CELL = 200
@@ -73,23 +72,25 @@ class Console:
         self._redact = redactor or Redactor()
         self._out, self._err, self._in = Outlet(out), Outlet(err), inp
         self._environ = environ
-        self._mode, self._verbosity, self._stats, self._clock = mode, verbosity, stats, clock
+        self._mode, self._verbosity, self._clock = mode, verbosity, clock
         can_move = environ.get("TERM", "") not in _NO_CURSOR
         self._on_actions, self._is_obeyed = on_actions(environ), obeys_output(environ)
         self._color = can_move and not no_color and not environ.get("NO_COLOR")
         wanted = self._err.isatty() and mode != "quiet" if progress is None else progress
-        self._draws = wanted and can_move
         self._files: list[TextIO] = []
         self._log = self._appended(log_file, "--log-file")
         self._events = self._appended(output_file, "CFUPLOAD_OUTPUT_FILE")
         self._here = _working_folder()
-        self._bar: Bar | None = None
-        self._running: dict[str, Meter] = {}
-        self._totals: Totals | None = None
         self._progress_told: dict[str, float] = {}
         self._lock = threading.RLock()
-        self._closed = threading.Event()
-        self._ticker: threading.Thread | None = None
+        self._ticker = Ticker(
+            self._lock,
+            clock,
+            bar=self._new_bar if wanted and can_move else None,
+            stats=0.0 if mode == "ndjson" else stats,
+            say=lambda line: self._say(line, Level.USUAL),
+            name=self._name,
+        )
 
     def _appended(self, path: Path | None, what: str) -> Outlet | None:
         if path is None:
@@ -122,12 +123,7 @@ class Console:
 
     def close(self) -> None:
         """Take the bar away, end the thread that draws it, close the files of its own."""
-        self._closed.set()
-        with self._lock:
-            self._erase()
-            self._running.clear()
-        if self._ticker is not None:
-            self._ticker.join(timeout=2.0)
+        self._ticker.close()
         self._close_files()
 
     def _close_files(self) -> None:
@@ -147,25 +143,18 @@ class Console:
         """As a call does, of what happened at ``worker`` of a cluster."""
         with self._lock:
             now = self._clock()
-            if isinstance(event, events.Started | events.Resumed | events.Reading):
-                self._running.setdefault(event.file, Meter(event.file, event.size))
-                self._start_ticker()
-            meter = self._running.get(event.file)
-            if meter is not None:
-                meter.hear(event, now)
+            meter = self._ticker.hear(event, now)
             self._tell_scripts(event, meter, now, worker)
             self._tell_people(event, worker)
 
     def batch(self, files: int, size: int) -> None:
         """From here on ``files`` files with ``size`` bytes are sent: show how far all are."""
-        self._totals = Totals(files, size)
+        self._ticker.batch(files, size)
 
     def finished(self, file: str, words: str, size: int = 0, *, level: Level = Level.USUAL) -> None:
         """The run of ``file`` is over: its bar goes, ``words`` tell how it ended."""
         with self._lock:
-            self._running.pop(file, None)
-            if self._totals is not None:
-                self._totals.end(size)
+            self._ticker.end(file, size)
             self._progress_told.pop(file, None)
             self._say(f"{self._name(file)}: {words}", level)
 
@@ -173,7 +162,7 @@ class Console:
         name = self._name(event.file)
         if worker and self._verbosity:
             name = f"{name} at {worker}" if name else worker
-        for level, line in log_lines(event, name, bar=self._draws):
+        for level, line in log_lines(event, name, bar=self._ticker.draws):
             self._say(line, level)
 
     def _tell_scripts(
@@ -300,7 +289,7 @@ class Console:
                 "This needs a yes, and there is no terminal to ask at",
                 "To do it without a question: --yes",
             )
-        with self._beside_bar():
+        with self._ticker.aside():
             self._err.write(f"{self._clean(question)} [y/N] ")
         try:
             # Looked at in slices: a signal's handler only counts, and would not end a read.
@@ -323,13 +312,13 @@ class Console:
             self._mode != "quiet" and (level == Level.USUAL or self._verbosity > 0)
         ):
             line = self._clean(text)
-            with self._beside_bar():
+            with self._ticker.aside():
                 self._err.write(f"{line}\n")
 
     def _report(self, label: str, code: str, text: str) -> None:
         line = self._clean(text)
         shown = f"\x1b[{code}m{label}:\x1b[0m" if self._colored(self._err) else f"{label}:"
-        with self._beside_bar():
+        with self._ticker.aside():
             self._err.write(f"{shown} {line}\n")
             if self._log is not None:
                 self._log.write(f"{_local_time()} {label.strip()}: {line}\n")
@@ -337,11 +326,11 @@ class Console:
     def _annotate(self, level: str, text: str, file: str = "") -> None:
         if self._on_actions:
             line = annotation(level, self._clean(text), self._clean(file))
-            with self._beside_bar():
+            with self._ticker.aside():
                 self._err.write(f"{line}\n")
 
     def _write_out(self, text: str) -> None:
-        with self._beside_bar():
+        with self._ticker.aside():
             self._out.write(text)
 
     def _colored(self, outlet: Outlet) -> bool:
@@ -364,63 +353,11 @@ class Console:
     def _name(self, file: str) -> str:
         return file.removeprefix(self._here) if self._here else file
 
-    @contextmanager
-    def _beside_bar(self) -> Iterator[None]:
-        with self._lock:
-            drawn = self._bar is not None
-            self._erase()
-            yield
-            if drawn:
-                self._draw()
+    def _new_bar(self) -> Bar:
+        # rich costs 0.1 s: only who draws pays for it.
+        from cfstream_upload.bar import Bar
 
-    def _start_ticker(self) -> None:
-        if self._ticker is None and (self._draws or self._stats > 0):
-            ticker = threading.Thread(target=self._tick, name="console", daemon=True)
-            # Without one more thread there is no moving bar, and the upload goes on.
-            with suppress(RuntimeError):
-                ticker.start()
-                self._ticker = ticker
-
-    def _tick(self) -> None:
-        # Read anew each time: a bar that broke leaves the lines to do its work.
-        while (every := _REDRAW_EVERY if self._draws else self._stats) > 0:
-            if self._closed.wait(every):
-                return
-            with self._lock:
-                if self._draws:
-                    self._draw()
-                elif self._mode != "ndjson":
-                    self._say_progress()
-
-    def _say_progress(self) -> None:
-        now = self._clock()
-        if self._totals is not None:
-            self._say(totals_line(self._totals, self._running.values(), now), Level.USUAL)
-            return
-        for meter in self._running.values():
-            self._say(progress_line(self._name(meter.file), meter, now), Level.USUAL)
-
-    def _draw(self) -> None:
-        if not self._draws:
-            return
-        try:
-            if self._bar is None:
-                # rich costs 0.1 s: only who draws pays for it.
-                from cfstream_upload.bar import Bar
-
-                color = self._colored(self._err)
-                self._bar = Bar(self._err, self._environ, self._clean_for_bar, color=color)
-            self._bar.draw(list(self._running.values()), self._clock(), self._totals)
-        except Exception:  # noqa: BLE001  whatever breaks in a picture, the upload goes on
-            self._draws, self._bar = False, None
-
-    def _erase(self) -> None:
-        if self._bar is None:
-            return
-        try:
-            self._bar.erase()
-        except Exception:  # noqa: BLE001  as above
-            self._draws, self._bar = False, None
+        return Bar(self._err, self._environ, self._clean_for_bar, color=self._colored(self._err))
 
 
 def _local_time() -> str:

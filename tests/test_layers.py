@@ -145,6 +145,7 @@ FACES: dict[str, set[str]] = {
     "records": {"documents", "events", "meter", "safetext"},
     "github": {"result", "safetext", "units"},
     "bar": {"meter", "streams"},
+    "ticker": {"bar", "events", "loglines", "meter"},
     "console": {
         "bar",
         "errors",
@@ -157,6 +158,7 @@ FACES: dict[str, set[str]] = {
         "safetext",
         "streams",
         "tables",
+        "ticker",
     },
     "__init__": {
         "calling",
