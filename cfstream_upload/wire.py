@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +32,7 @@ from .addresses import (
 )
 from .lean import without
 from .patience import Cancelled, Lost, NotSent, Patience, UnacceptableUrl, Watch, WireError
+from .pools import Pools
 from .safetext import Redactor
 from .sockets import Sockets
 
@@ -58,7 +57,6 @@ __all__ = [
 MAX_BODY = 1024 * 1024
 """Bytes of a reply's body that are read, unless the caller asks for more of a 2xx."""
 
-_KEEP_ALIVE = 20.0  # seconds an idle connection is kept: well below what servers and routers do
 _HIDDEN_STEP = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
@@ -123,7 +121,7 @@ class Wire:
         self._sockets = Sockets(connect_timeout)
         address = None if proxy is None else acceptable_proxy(proxy)
         self._redactor.add(address.password if address else "")
-        self._transport = transport or _Pools(self._sockets, ca_cert, address)
+        self._transport = transport or Pools(self._sockets, ca_cert, address)
 
     def __enter__(self) -> Self:
         return self
@@ -217,73 +215,6 @@ class Wire:
         return origin(url) == origin(self._api) and (url.path + "/").startswith(base + "/")
 
 
-class _Pools(httpx.BaseTransport):
-    """httpcore's pools: one for https, perhaps through the proxy, one for http on loopback."""
-
-    def __init__(self, sockets: Sockets, ca_cert: Path | None, proxy: httpx.URL | None) -> None:
-        self._sockets = sockets
-        self._ca_cert = ca_cert
-        self._proxy = proxy
-        self._lock = threading.Lock()
-        self._pools: dict[str, httpcore.ConnectionPool] = {}
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = self._pool(url.scheme).handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-            )
-        )
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_ReplyStream(response)
-        )
-
-    def close(self) -> None:
-        with self._lock:
-            pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            pool.close()
-
-    def _pool(self, scheme: str) -> httpcore.ConnectionPool:
-        with self._lock:
-            if scheme not in self._pools:
-                self._pools[scheme] = self._made(scheme)
-            return self._pools[scheme]
-
-    def _made(self, scheme: str) -> httpcore.ConnectionPool:
-        # No limit on connections: a wait for a free one would see no cancel flag.
-        if scheme == "http":
-            return httpcore.ConnectionPool(
-                max_connections=None, keepalive_expiry=_KEEP_ALIVE, network_backend=self._sockets
-            )
-        context = _tls_context(self._ca_cert)
-        if self._proxy is None:
-            return httpcore.ConnectionPool(
-                context,
-                max_connections=None,
-                keepalive_expiry=_KEEP_ALIVE,
-                network_backend=self._sockets,
-            )
-        proxy = self._proxy
-        return httpcore.HTTPProxy(
-            httpcore.URL(
-                scheme=proxy.raw_scheme, host=proxy.raw_host, port=proxy.port, target=b"/"
-            ),
-            proxy_auth=(proxy.username.encode(), proxy.password.encode())
-            if proxy.userinfo
-            else None,
-            ssl_context=context,
-            max_connections=None,
-            keepalive_expiry=_KEEP_ALIVE,
-            network_backend=self._sockets,
-        )
-
-
 class _Blocks(httpx.SyncByteStream):
     """The caller's body: held to its announced length, and its own trouble remembered."""
 
@@ -309,33 +240,6 @@ class _Blocks(httpx.SyncByteStream):
             yield block
         if left:
             raise Lost("protocol", "the body has not the length that was announced")
-
-
-class _ReplyStream(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
-def _tls_context(ca_cert: Path | None) -> ssl.SSLContext:
-    try:
-        if ca_cert is not None:
-            context = ssl.create_default_context(cafile=ca_cert)
-        else:
-            context = httpx.create_ssl_context(trust_env=False)
-            # Beside certifi's: a company's own authority lives in the system's store.
-            context.load_default_certs()
-    except OSError:
-        raise NotSent("certificate", "the file of trusted certificates cannot be read") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python writes the keys of every connection to the file that SSLKEYLOGFILE names.
-    context.keylog_filename = None  # type: ignore[assignment]  # a path, say the stubs
-    return context
 
 
 def _reply(

@@ -17,12 +17,13 @@ from cfstream_upload import pace
 from cfstream_upload.attempt import is_label, is_uid
 from cfstream_upload.envelope import decipher
 from cfstream_upload.outcome import Acked, Created, Offset, Outcome, Seen
+from cfstream_upload.pools import Pools
 from cfstream_upload.records import as_json
 from cfstream_upload.sockets import Sockets, _Stream
 from cfstream_upload.stream import Page, Stream
 from cfstream_upload.tus import Upload
 from cfstream_upload.video import video_of
-from cfstream_upload.wire import UPLOAD_HOSTS, Patience, Wire, WireError, _Pools
+from cfstream_upload.wire import UPLOAD_HOSTS, Patience, Wire, WireError
 
 from .target import Target, near
 
@@ -76,7 +77,7 @@ def check_reply(data: bytes) -> None:
     canned = Canned(data[:50_000])
     wire = Wire(api_base=BASE, token="fuzz-token-77")
     wire._sockets = canned
-    wire._transport = _Pools(canned, None, None)
+    wire._transport = Pools(canned, None, None)
     patience = Patience(deadline=5, stall=5)
     with closing(wire):
         stream, upload = Stream(wire, BASE, ACCOUNT), Upload(wire, SIZE, {})

@@ -139,28 +139,28 @@ INPUTS = (
     ),
     Guard(
         "S11", "test_wire.py::test_a_certificate_for_another_host_is_refused",
-        "the name in the certificate", "wire.py",
+        "the name in the certificate", "pools.py",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n"
         "    context.check_hostname = False\n",
     ),
     Guard(
         "S11", "test_wire.py::test_an_unknown_authority_is_refused",
-        "who signed the certificate", "wire.py",
+        "who signed the certificate", "pools.py",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n"
         "    context.check_hostname = False\n    context.verify_mode = ssl.CERT_NONE\n",
     ),
     Guard(
         "S11", "test_wire.py::test_old_tls_is_refused",
-        "TLS 1.2 at least", "wire.py",
+        "TLS 1.2 at least", "pools.py",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "    context.minimum_version = ssl.TLSVersion.TLSv1\n"
         '    context.set_ciphers("ALL:@SECLEVEL=0")\n',
     ),
     Guard(
         "S11", "test_walls.py::test_before_a_wrong_certificate_no_byte_of_a_request_leaves",
-        "the name in the certificate", "wire.py",
+        "the name in the certificate", "pools.py",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
         "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n"
         "    context.check_hostname = False\n",

@@ -91,7 +91,7 @@ PLACES = (
     ),
     Guard(
         "S4", "test_wire.py::test_loopback_http_and_the_environment_need_no_proxy",
-        "this machine is asked without the proxy", "wire.py",
+        "this machine is asked without the proxy", "pools.py",
         '        if scheme == "http":\n', '        if scheme == "http" and self._proxy is None:\n',
     ),
     Guard(
@@ -106,7 +106,7 @@ PLACES = (
     Guard(
         "S4", "test_walls.py::"
         "test_no_variable_makes_python_write_down_the_keys_of_a_connection",
-        "SSLKEYLOGFILE is not heeded", "wire.py",
+        "SSLKEYLOGFILE is not heeded", "pools.py",
         "    context.keylog_filename = None  # type: ignore[assignment]  # a path, say the stubs\n",
         "",
     ),

@@ -45,6 +45,7 @@ AREAS = {
     "journalfile.py": ("test_journal", "test_private_state"),
     "rows.py": ("test_journal", "test_private_state"),
     "wire.py": ("test_wire", "test_walls"),
+    "pools.py": ("test_wire", "test_walls"),
     "addresses.py": ("test_wire",),
     "patience.py": ("test_wire",),
     **{
