@@ -18,12 +18,12 @@ from cfstream_upload.cli.sendoptions import (
     Failing,
     Line,
     Many,
-    VideoFields,
     calls_of,
     checked_label,
     policy_of,
     throttle_of,
 )
+from cfstream_upload.cli.videofields import VideoFields
 from cfstream_upload.errors import CfuploadError, Interrupted, NotStarted, UsageProblem
 
 if TYPE_CHECKING:
