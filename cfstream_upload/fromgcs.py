@@ -12,6 +12,7 @@ import os
 import re
 import warnings
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -36,6 +37,17 @@ _KEYS = "Run: gcloud auth application-default login, or set GOOGLE_APPLICATION_C
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A GET about ``where``. Of its answer ``most`` bytes and a little more are read."""
+
+    where: Location
+    path: str
+    asked: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    most: int = _MOST
+
+
 class GoogleBuckets:
     """Every bucket that this machine's application default credentials may read, or anybody."""
 
@@ -56,7 +68,8 @@ class GoogleBuckets:
         """One range, held to what ``pinned`` tells."""
         asked = {"alt": "media", "generation": pinned.version}
         wanted = {"range": f"bytes={start}-{stop - 1}"}
-        status, headers, data = await self._get(where, _object(where), asked, wanted, stop - start)
+        question = _Question(where, _object(where), asked, wanted, stop - start)
+        status, headers, data = await self._get(question)
         if status == 404:
             raise await self._gone(where, pinned)
         if status in (412, 416):
@@ -76,7 +89,7 @@ class GoogleBuckets:
         if not deep:
             asked["delimiter"] = "/"
         while True:
-            status, _, data = await self._get(folder, _objects(folder), asked, {}, _MOST)
+            status, _, data = await self._get(_Question(folder, _objects(folder), asked))
             if status == 404:
                 raise no_bucket(folder)
             _judge(folder, status, data, 200, self._identity is not None)
@@ -103,7 +116,7 @@ class GoogleBuckets:
         asked = {"fields": f"{_FIELDS},contentEncoding"}
         if pinned is not None:
             asked["generation"] = pinned.version
-        status, _, data = await self._get(where, _object(where), asked, {}, _MOST)
+        status, _, data = await self._get(_Question(where, _object(where), asked))
         if status == 404:
             return None
         _judge(where, status, data, 200, self._identity is not None)
@@ -116,40 +129,30 @@ class GoogleBuckets:
             return changed(where)
         # Of an object and of its bucket the service says the same; of a list only the latter.
         asked = {"maxResults": "1", "fields": "kind"}
-        status, _, _ = await self._get(where, _objects(where), asked, {}, _MOST)
+        status, _, _ = await self._get(_Question(where, _objects(where), asked))
         return no_bucket(where) if status == 404 else missing(where)
 
-    async def _get(
-        self,
-        where: Location,
-        path: str,
-        asked: Mapping[str, str],
-        headers: Mapping[str, str],
-        most: int,
-    ) -> tuple[int, httpx.Headers, bytes]:
-        """Status, headers and at most a little more than ``most`` bytes of an answer."""
+    async def _get(self, question: _Question) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and body of an answer."""
+        where = question.where
         known = await self._identity.headers(where, anew=False) if self._identity else {}
-        answer = await self._once(where, path, asked, {**headers, **known}, most)
+        answer = await self._once(question, known)
         if answer[0] != 401 or not known or self._identity is None:
             return answer
         # A token may be withdrawn before its time; then another may do.
         known = await self._identity.headers(where, anew=True)
-        return await self._once(where, path, asked, {**headers, **known}, most)
+        return await self._once(question, known)
 
     async def _once(
-        self,
-        where: Location,
-        path: str,
-        asked: Mapping[str, str],
-        headers: Mapping[str, str],
-        most: int,
+        self, question: _Question, known: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, bytes]:
         trouble = ""
+        headers = {**question.headers, **known}
         try:
-            url = httpx.URL(self._base + path, params=asked)
+            url = httpx.URL(self._base + question.path, params=question.asked)
             async with self._client.stream("GET", url, headers=headers) as answer:
                 # An error's words may be longer than a range.
-                enough = most if answer.status_code == 206 else _MOST
+                enough = question.most if answer.status_code == 206 else _MOST
                 return answer.status_code, answer.headers, await taken(answer, enough)
         except httpx.TransportError as error:
             trouble = words(error)
@@ -158,7 +161,7 @@ class GoogleBuckets:
         if trouble:
             # Raised out here: the library's text, which may quote the URL, is not in the context.
             raise Hiccup(f"the service: {trouble}")
-        raise FileProblem(f"gs cannot be asked: {where.text}", "Check name and settings.")
+        raise FileProblem(f"gs cannot be asked: {question.where.text}", "Check name and settings.")
 
 
 class _Identity:
