@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -244,3 +246,18 @@ def google() -> Iterator[Google]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def google_of(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[Google]:
+    """The service with a bucket ``films`` that anybody may read, for commands in this process."""
+    with google() as here:
+        here.buckets["films"] = Bucket()
+        for name in ("GOOGLE_APPLICATION_CREDENTIALS", "API_ENDPOINT_OVERRIDE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("STORAGE_EMULATOR_HOST", here.base)
+        patch.setenv("CLOUDSDK_CONFIG", str(folder / "gcloud"))
+        patch.setenv("NO_GCE_CHECK", "true")
+        # Smaller pieces, so that smaller files show the same.
+        patch.setattr("cfstream_upload.remote.PIECE", 1024 * 1024)
+        yield here

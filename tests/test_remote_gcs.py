@@ -1,21 +1,17 @@
-"""Objects of Google Cloud Storage: generations, changes, lies, folders, and who asks."""
+"""Objects of Google Cloud Storage: generations, lies, folders, and who asks."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from gcs import Bucket, Google, google
+from carried import Once, is_whole, send, video
+from gcs import Bucket, Google, google_of
 from inprocess import MIB, Stage, stage
-from mp4 import padded_mp4
 
-from cfstream_upload.emulator.exchange import Exchange, Request
-from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.errors import (
     CfuploadError,
     ConfigProblem,
@@ -23,22 +19,13 @@ from cfstream_upload.errors import (
     FileProblem,
     TroubleOutlasted,
 )
-from cfstream_upload.result import Result
 from cfstream_upload.selection import Rules, select
-from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.stores import Stores
 
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Google]:
-    with google() as here:
-        here.buckets["films"] = Bucket()
-        for name in ("GOOGLE_APPLICATION_CREDENTIALS", "API_ENDPOINT_OVERRIDE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", here.base)
-        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
-        monkeypatch.setattr("cfstream_upload.remote.PIECE", MIB)
+    with google_of(monkeypatch, tmp_path) as here:
         yield here
 
 
@@ -64,104 +51,22 @@ def scene(tmp_path: Path) -> Stage:
     return stage(tmp_path)
 
 
-def _video(folder: Path, size: int = 7 * MIB, seed: int = 0) -> bytes:
-    return padded_mp4(folder / f"{seed}.mp4", size, sparse=False, seed=seed).read_bytes()
-
-
-def _sent(scene: Stage, url: str) -> Result:
-    with scene.session() as session:
-        return Sending(session, session.stores.admit(url), Wishes()).run()
-
-
-def _is_whole(scene: Stage, uid: str | None, data: bytes) -> bool:
-    return scene.model.sha256(str(uid)) == hashlib.sha256(data).hexdigest()
-
-
 def _refused(url: str) -> CfuploadError:
     with Stores() as stores, pytest.raises(CfuploadError) as refused:
         stores.open(url)
     return refused.value
 
 
-class _Once:
-    """A service that does something once, right before the first PATCH is served."""
-
-    def __init__(self, scene: Stage, act: Callable[[], object]) -> None:
-        self._inner, self._act = scene.service, act
-        self._done = False
-        self.account, self.token = scene.model.account, scene.model.token
-
-    def begin(self, request: Request) -> Exchange:
-        if request.method == "PATCH" and not self._done:
-            self._done = True
-            self._act()
-        return self._inner.begin(request)
-
-
-def test_an_object_is_sent_once_and_an_overwritten_one_again(
+def test_each_range_names_the_generation_and_a_label_is_no_other_film(
     scene: Stage, service: Google, films: Bucket
 ) -> None:
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    url = "gs://films/in/a [1] %20?#ü.mp4"
-    stored = films.put("in/a [1] %20?#ü.mp4", data)
-    sent = _sent(scene, url)
-    assert (sent.outcome, sent.size, sent.file) == ("uploaded", len(data), url)
-    assert _is_whole(scene, sent.uid, data)
+    stored = films.put("a.mp4", video(scene.folder, 3 * MIB))
+    assert send(scene, "gs://films/a.mp4").outcome == "uploaded"
     ranges = [asked for _, asked in service.asked if asked.get("alt") == "media"]
     assert {asked["generation"] for asked in ranges} == {stored.generation}
     assert not any("authorization" in asked for _, asked in service.asked)
-    # A label is no other film.
     stored.labels["team"] = "red"
-    assert _sent(scene, url).outcome == "already"
-    films.put("in/a [1] %20?#ü.mp4", other)
-    again = _sent(scene, url)
-    assert again.outcome == "uploaded"
-    assert _is_whole(scene, again.uid, other)
-
-
-def test_an_object_that_changes_or_vanishes_while_it_is_sent_leaves_nothing(
-    scene: Stage, films: Bucket
-) -> None:
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    acts: tuple[tuple[Callable[[], object], str], ...] = (
-        (lambda: films.put("a.mp4", other), "changed"),
-        (lambda: films.delete("a.mp4"), "no such file"),
-    )
-    for act, words in acts:
-        films.put("a.mp4", data)
-        scene.service = _Once(scene, act)
-        sent = _sent(scene, "gs://films/a.mp4")
-        scene.service = scene.model
-        assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
-        assert sent.error is not None
-        assert words in sent.error.message.lower()
-    assert scene.model.videos() == []
-    assert scene.open_rows() == []
-
-
-def test_of_a_bucket_with_versions_the_generation_that_was_opened_is_sent_to_its_end(
-    scene: Stage, films: Bucket
-) -> None:
-    films.versions = True
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    films.put("a.mp4", data)
-    scene.service = _Once(scene, lambda: films.put("a.mp4", other))
-    sent = _sent(scene, "gs://films/a.mp4")
-    assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
-
-
-def test_a_line_that_cuts_downloads_short_harms_no_byte(
-    scene: Stage, service: Google, films: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = _video(scene.folder)
-    films.put("a.mp4", data)
-    with TcpProxy("127.0.0.1", urlsplit(service.base).port or 0) as proxy:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"127.0.0.1:{proxy.port}")
-        scene.service = _Once(scene, proxy.break_connections)
-        sent = _sent(scene, "gs://films/a.mp4")
-    assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
+    assert send(scene, "gs://films/a.mp4").outcome == "already"
 
 
 def test_an_answer_of_another_generation_range_or_coding_is_never_taken(
@@ -207,13 +112,13 @@ def test_what_cannot_be_read_says_why(service: Google, films: Bucket) -> None:
 def test_a_service_account_asks_with_a_token_and_another_when_that_is_withdrawn(
     scene: Stage, service: Google, films: Bucket, as_reader: Path
 ) -> None:
-    data = _video(scene.folder)
+    data = video(scene.folder, 7 * MIB)
     films.put("a.mp4", data)
     assert service.tokens is not None
-    scene.service = _Once(scene, service.tokens.clear)
-    sent = _sent(scene, "gs://films/a.mp4")
+    scene.service = Once(scene, service.tokens.clear)
+    sent = send(scene, "gs://films/a.mp4")
     assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
     seen = [asked["authorization"] for _, asked in service.asked]
     assert set(seen) >= {"Bearer token-0", "Bearer token-1"}
     assert len(set(seen)) < 5 < len(seen)

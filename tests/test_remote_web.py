@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 from afar import Page, Web, web
+from carried import is_whole, send, video
 from inprocess import MIB, Stage, Waiting, stage
-from mp4 import padded_mp4, sample
+from mp4 import sample
 from served import Ended, Served
 
 from cfstream_upload import events
 from cfstream_upload.errors import FileProblem, UsageProblem
-from cfstream_upload.interruption import Interruption
 from cfstream_upload.remote import AHEAD, PIECE
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
-from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.source import Source
 from cfstream_upload.stores import Stores
 
@@ -36,34 +35,19 @@ def scene(tmp_path: Path) -> Stage:
     return stage(tmp_path)
 
 
-def _video(folder: Path, size: int = 11 * MIB, seed: int = 0) -> bytes:
-    return padded_mp4(folder / f"{seed}.mp4", size, sparse=False, seed=seed).read_bytes()
-
-
-def _sent(
-    scene: Stage, url: str, wishes: Wishes | None = None, stop: Interruption | None = None
-) -> Result:
-    with scene.session(stop) as session:
-        return Sending(session, session.stores.admit(url), wishes or Wishes()).run()
-
-
-def _is_whole(scene: Stage, uid: str | None, data: bytes) -> bool:
-    return scene.model.sha256(str(uid)) == hashlib.sha256(data).hexdigest()
-
-
 def _error(result: Result) -> str:
     assert result.error is not None
     return result.error.message
 
 
 def test_a_url_is_sent_as_exactly_one_video_and_not_twice(scene: Stage, site: Web) -> None:
-    data = _video(scene.folder)
+    data = video(scene.folder)
     url = site.put("/a%20b.mp4", Page(data))
-    sent = _sent(scene, url)
+    sent = send(scene, url)
     assert (sent.outcome, sent.size, sent.file) == ("uploaded", len(data), url)
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
     assert [video["meta"]["name"] for video in scene.model.videos()] == ["a b.mp4"]  # type: ignore[index]
-    again = _sent(scene, url)
+    again = send(scene, url)
     assert (again.outcome, again.uid) == ("already", sent.uid)
 
 
@@ -71,7 +55,7 @@ def test_the_identity_of_a_url_is_the_same_for_everybody_and_changes_with_its_by
     site: Web, tmp_path: Path
 ) -> None:
     for etag in ("", None, 'W/"weak"'):
-        url = site.put("/same.mp4", Page(_video(tmp_path, MIB), etag))
+        url = site.put("/same.mp4", Page(video(tmp_path, MIB), etag))
         seen = []
         for query in ("", "?sig=aaaaaaaaaaaaaaaaaaaa#t=1"):
             with Stores() as stores, stores.open(url + query) as source:
@@ -79,7 +63,7 @@ def test_the_identity_of_a_url_is_the_same_for_everybody_and_changes_with_its_by
                 assert source.path == url
                 assert source.anywhere
         assert len(set(seen)) == 1
-        site.put("/same.mp4", Page(_video(tmp_path, MIB, seed=1), etag))
+        site.put("/same.mp4", Page(video(tmp_path, MIB, seed=1), etag))
         with Stores() as stores, stores.open(url) as source:
             assert source.identity.samples != seen[0].samples
             now = source.identity
@@ -87,7 +71,7 @@ def test_the_identity_of_a_url_is_the_same_for_everybody_and_changes_with_its_by
 
 
 def test_what_it_reads_is_what_a_local_file_gives(site: Web, tmp_path: Path) -> None:
-    data = _video(tmp_path, 9 * MIB + 7)
+    data = video(tmp_path, 9 * MIB + 7)
     url = site.put("/face.mp4", Page(data))
     with Source.open(tmp_path / "0.mp4") as local, Stores() as stores, stores.open(url) as far:
         assert far.full_digest(lambda: False) == local.full_digest(lambda: False)
@@ -105,7 +89,7 @@ def test_what_it_reads_is_what_a_local_file_gives(site: Web, tmp_path: Path) -> 
 def test_a_probe_of_a_large_file_with_its_index_at_the_end_asks_a_few_times(
     site: Web, tmp_path: Path
 ) -> None:
-    page = Page(_video(tmp_path, 40 * MIB))
+    page = Page(video(tmp_path, 40 * MIB))
     url = site.put("/large.mp4", page)
     with Stores() as stores, stores.open(url) as source:
         page.asked.clear()
@@ -116,8 +100,8 @@ def test_a_probe_of_a_large_file_with_its_index_at_the_end_asks_a_few_times(
 def test_no_header_of_streams_goes_to_a_source_and_none_asks_for_an_encoding(
     scene: Stage, site: Web
 ) -> None:
-    page = Page(_video(scene.folder))
-    _sent(scene, site.put("/plain.mp4", page))
+    page = Page(video(scene.folder))
+    send(scene, site.put("/plain.mp4", page))
     assert page.asked
     for headers in page.asked:
         assert headers["accept-encoding"] == "identity"
@@ -128,11 +112,11 @@ def test_no_header_of_streams_goes_to_a_source_and_none_asks_for_an_encoding(
 def test_a_short_answer_is_asked_for_again_and_never_taken_for_the_end(
     scene: Stage, site: Web
 ) -> None:
-    data = _video(scene.folder)
+    data = video(scene.folder)
     page = Page(data, short={1, 4, 5})
-    sent = _sent(scene, site.put("/short.mp4", page))
+    sent = send(scene, site.put("/short.mp4", page))
     assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
     assert len({headers["range"] for headers in page.asked}) < len(page.asked) - 3
     assert any(isinstance(event, events.Retrying) for event in scene.heard)
 
@@ -146,7 +130,7 @@ def _is_of_the_upload(page: Page, number: int) -> bool:
 def test_an_answer_that_is_not_of_its_range_is_asked_for_again(
     scene: Stage, site: Web, wrong: str
 ) -> None:
-    data = _video(scene.folder)
+    data = video(scene.folder)
 
     def lie(page: Page, number: int) -> None:
         numbers: set[int] = getattr(page, wrong)
@@ -154,14 +138,14 @@ def test_an_answer_that_is_not_of_its_range_is_asked_for_again(
             numbers.add(number)
 
     page = Page(data, before=lie)
-    sent = _sent(scene, site.put("/wrong.mp4", page))
+    sent = send(scene, site.put("/wrong.mp4", page))
     assert sent.outcome == "uploaded"
     assert getattr(page, wrong)
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
 
 
 def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: Web) -> None:
-    data, other = _video(scene.folder), _video(scene.folder, seed=3)
+    data, other = video(scene.folder), video(scene.folder, seed=3)
     struck: list[int] = []
 
     def blink(page: Page, number: int) -> None:
@@ -169,7 +153,7 @@ def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: W
             struck.append(number)
             page.data, page.modified = other, 1_700_000_100.0
 
-    sent = _sent(scene, site.put("/blinks.mp4", Page(data, None, before=blink)))
+    sent = send(scene, site.put("/blinks.mp4", Page(data, None, before=blink)))
     assert struck
     assert sent.exit_code == 4
     assert scene.model.videos() == []
@@ -178,7 +162,7 @@ def test_a_file_that_was_another_for_one_answer_is_refused(scene: Stage, site: W
 def test_a_change_met_while_reading_ahead_is_told_though_it_is_gone_again(
     site: Web, tmp_path: Path
 ) -> None:
-    data, other = _video(tmp_path, 3 * PIECE), _video(tmp_path, 3 * PIECE, seed=3)
+    data, other = video(tmp_path, 3 * PIECE), video(tmp_path, 3 * PIECE, seed=3)
     struck = threading.Event()
 
     def blink(page: Page, number: int) -> None:
@@ -198,8 +182,8 @@ def test_a_change_met_while_reading_ahead_is_told_though_it_is_gone_again(
 
 
 def test_a_range_is_asked_for_with_the_tag_of_what_was_opened(scene: Stage, site: Web) -> None:
-    page = Page(_video(scene.folder, MIB))
-    assert _sent(scene, site.put("/tagged.mp4", page)).outcome == "uploaded"
+    page = Page(video(scene.folder, MIB))
+    assert send(scene, site.put("/tagged.mp4", page)).outcome == "uploaded"
     tag = page.headers()["ETag"]
     assert {headers.get("if-match") for headers in page.asked[1:]} <= {tag, None}
     ranges = [one for one in page.asked if one["range"] != "bytes=0-0"]
@@ -208,7 +192,7 @@ def test_a_range_is_asked_for_with_the_tag_of_what_was_opened(scene: Stage, site
 
 
 def test_the_last_piece_waits_for_a_last_look(scene: Stage, site: Web) -> None:
-    page = Page(_video(scene.folder, MIB))
+    page = Page(video(scene.folder, MIB))
     with Stores() as stores, stores.open(site.put("/last.mp4", page)) as source:
         blocks = source.blocks(0, source.size, block=MIB // 2)
         next(blocks)
@@ -221,7 +205,7 @@ def test_the_last_piece_waits_for_a_last_look(scene: Stage, site: Web) -> None:
 def test_a_file_that_changes_while_it_is_sent_stops_the_upload_and_leaves_nothing(
     scene: Stage, site: Web, etag: str | None
 ) -> None:
-    other = _video(scene.folder, seed=3)
+    other = video(scene.folder, seed=3)
 
     def change(page: Page, number: int) -> None:
         if any("cfupload" in str(video["meta"]) for video in scene.model.videos()):
@@ -229,8 +213,8 @@ def test_a_file_that_changes_while_it_is_sent_stops_the_upload_and_leaves_nothin
             page.modified = None if page.modified is None else 1_700_000_100.0
 
     for modified in (1_700_000_000.0, None):
-        page = Page(_video(scene.folder), etag, modified, before=change)
-        sent = _sent(scene, site.put("/changes.mp4", page))
+        page = Page(video(scene.folder), etag, modified, before=change)
+        sent = send(scene, site.put("/changes.mp4", page))
         assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
         assert "changed" in _error(sent)
         assert scene.model.videos() == []
@@ -241,7 +225,7 @@ def test_a_file_that_vanishes_while_it_is_sent_leaves_nothing(scene: Stage, site
     def vanish(page: Page, number: int) -> None:
         page.status = 404 if scene.model.videos() else 0
 
-    sent = _sent(scene, site.put("/vanishes.mp4", Page(_video(scene.folder), before=vanish)))
+    sent = send(scene, site.put("/vanishes.mp4", Page(video(scene.folder), before=vanish)))
     assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
     assert scene.model.videos() == []
 
@@ -249,7 +233,7 @@ def test_a_file_that_vanishes_while_it_is_sent_leaves_nothing(scene: Stage, site
 def test_a_new_signed_url_goes_on_with_what_the_old_one_began_and_no_query_is_ever_told(
     scene: Stage, site: Web
 ) -> None:
-    data = _video(scene.folder)
+    data = video(scene.folder)
     page = Page(data)
     url = site.put("/signed.mp4", page)
     first, second = "?X-Sig=first-secret-of-it&x=1", "?X-Sig=second-secret-of-it&x=1"
@@ -259,13 +243,13 @@ def test_a_new_signed_url_goes_on_with_what_the_old_one_began_and_no_query_is_ev
 
     page.before = expire
     scene.policy = type(scene.policy)(largest_chunk=5 * MIB, keep_failed=True)
-    refused = _sent(scene, url + first)
+    refused = send(scene, url + first)
     assert refused.exit_code == 4
     assert refused.error is not None
     assert "new one" in refused.error.hint
-    done = _sent(scene, url + second)
+    done = send(scene, url + second)
     assert done.outcome in ("uploaded", "resumed")
-    assert _is_whole(scene, done.uid, data)
+    assert is_whole(scene, done.uid, data)
     with scene.session() as session:
         told = str([row.path for row in session.rows()])
     told += str((refused, done, scene.heard, scene.model.videos()))
@@ -312,7 +296,7 @@ def test_a_source_that_is_silent_for_good_is_trouble_and_leaves_nothing(
         page.status = 503 if scene.model.videos() else 0
 
     scene.policy = type(scene.policy)(largest_chunk=5 * MIB, retries=1)
-    sent = _sent(scene, site.put("/sick.mp4", Page(_video(scene.folder), before=fail)))
+    sent = send(scene, site.put("/sick.mp4", Page(video(scene.folder), before=fail)))
     assert (sent.exit_code, sent.cleanup) == (6, "confirmed")
     assert "could not be read (127.0.0.1: HTTP 503)" in _error(sent)
     assert scene.model.videos() == []
@@ -328,8 +312,8 @@ def test_a_signal_ends_the_wait_for_a_silent_source_at_once(scene: Stage, site: 
             stop.stop()
             silent.wait(10)
 
-    page = Page(_video(scene.folder), before=fall_silent)
-    sent = _sent(scene, site.put("/silent.mp4", page), stop=stop)
+    page = Page(video(scene.folder), before=fall_silent)
+    sent = send(scene, site.put("/silent.mp4", page), stop=stop)
     took = time.monotonic() - stopped_at[0]
     silent.set()
     assert (sent.exit_code, sent.cleanup) == (130, "confirmed")
@@ -341,7 +325,7 @@ def test_reading_goes_on_while_bytes_are_sent_and_holds_no_more_than_a_few_piece
     site: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cfstream_upload.remote.PIECE", MIB)
-    page = Page(_video(tmp_path))
+    page = Page(video(tmp_path))
     url = site.put("/ahead.mp4", page)
     with Stores() as stores, stores.open(url) as source:
         page.asked.clear()
@@ -363,7 +347,7 @@ def test_reading_goes_on_while_bytes_are_sent_and_holds_no_more_than_a_few_piece
 def test_no_output_file_or_record_of_the_command_holds_a_query(
     stream: Served, ran: Callable[..., Ended], site: Web, tmp_path: Path
 ) -> None:
-    data = _video(stream.folder, MIB)
+    data = video(stream.folder, MIB)
     url = site.put("/told.mp4", Page(data))
     key = "X-Signature=very-secret-signature-of-a-url"
     (tmp_path / "list").write_text(f"{url}?{key}\n")
@@ -406,7 +390,7 @@ def test_names_that_are_no_source_end_the_command_before_anything_is_asked(
 def test_a_source_that_pauses_for_longer_than_the_line_may_costs_a_try_and_no_byte(
     stream: Served, ran: Callable[..., Ended], site: Web, tmp_path: Path
 ) -> None:
-    data = _video(tmp_path, 11 * MIB)
+    data = video(tmp_path, 11 * MIB)
 
     def pause(page: Page, number: int) -> None:
         if stream.videos() and not paused.is_set():

@@ -1,4 +1,4 @@
-"""Objects of S3, from moto's server: versions, changes, cuts, folders, and a death in between."""
+"""Objects of buckets: what holds of S3 and of Google alike, and S3's own, from moto's server."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pathlib import Path
 
 import pytest
 from afar import S3, s3, s3_environment
+from buckets import OnGoogle, OnS3, Place
+from carried import Once, is_whole, send, video
+from gcs import google_of
 from inprocess import MIB, Stage, stage
-from mp4 import padded_mp4, sample
+from mp4 import sample
 from served import Ended, Served
 
-from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.emulator.proxy import TcpProxy
 from cfstream_upload.errors import ExtraMissing, FileProblem
-from cfstream_upload.result import Result
 from cfstream_upload.selection import Rules, select
-from cfstream_upload.sending import Sending, Wishes
 from cfstream_upload.stores import Stores
 
+SIZE = 7 * MIB
 _NUMBERS = count()
 
 
@@ -51,61 +52,44 @@ def scene(tmp_path: Path) -> Stage:
     return stage(tmp_path)
 
 
-def _video(folder: Path, size: int = 11 * MIB, seed: int = 0) -> bytes:
-    return padded_mp4(folder / f"{seed}.mp4", size, sparse=False, seed=seed).read_bytes()
+@pytest.fixture(params=["s3", "gs"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    if request.param == "s3":
+        service, bucket = request.getfixturevalue("service"), request.getfixturevalue("bucket")
+        yield OnS3(service, bucket, monkeypatch.setenv)
+        return
+    with google_of(monkeypatch, tmp_path) as google:
+        yield OnGoogle(google, monkeypatch.setenv)
 
 
-def _sent(scene: Stage, url: str) -> Result:
-    with scene.session() as session:
-        return Sending(session, session.stores.admit(url), Wishes()).run()
-
-
-def _is_whole(scene: Stage, uid: str | None, data: bytes) -> bool:
-    return scene.model.sha256(str(uid)) == hashlib.sha256(data).hexdigest()
-
-
-class _Once:
-    """A service that does something once, right before the first PATCH is served."""
-
-    def __init__(self, scene: Stage, act: Callable[[], object]) -> None:
-        self._inner, self._act = scene.service, act
-        self._done = False
-        self.account, self.token = scene.model.account, scene.model.token
-
-    def begin(self, request: Request) -> Exchange:
-        if request.method == "PATCH" and not self._done:
-            self._done = True
-            self._act()
-        return self._inner.begin(request)
-
-
-def test_an_object_is_sent_once_and_an_overwritten_one_again(
-    scene: Stage, service: S3, bucket: str
-) -> None:
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    url = service.put(bucket, "in/a [1] %20?.mp4", data)
-    sent = _sent(scene, url)
-    assert (sent.outcome, sent.size, sent.file) == ("uploaded", len(data), url)
-    assert _is_whole(scene, sent.uid, data)
-    assert [video["meta"]["name"] for video in scene.model.videos()] == ["a [1] %20?.mp4"]  # type: ignore[index]
-    assert _sent(scene, url).outcome == "already"
-    service.put(bucket, "in/a [1] %20?.mp4", other)
-    again = _sent(scene, url)
+def test_an_object_is_sent_once_and_an_overwritten_one_again(scene: Stage, place: Place) -> None:
+    data, other = video(scene.folder, SIZE), video(scene.folder, SIZE, seed=1)
+    url = place.put("in/a [1] %20?#ü.mp4", data)
+    first = send(scene, url)
+    assert (first.outcome, first.size, first.file) == ("uploaded", len(data), url)
+    assert is_whole(scene, first.uid, data)
+    assert [one["meta"]["name"] for one in scene.model.videos()] == ["a [1] %20?#ü.mp4"]  # type: ignore[index]
+    assert send(scene, url).outcome == "already"
+    place.put("in/a [1] %20?#ü.mp4", other)
+    again = send(scene, url)
     assert again.outcome == "uploaded"
-    assert _is_whole(scene, again.uid, other)
+    assert is_whole(scene, again.uid, other)
 
 
 def test_an_object_that_changes_or_vanishes_while_it_is_sent_leaves_nothing(
-    scene: Stage, service: S3, bucket: str
+    scene: Stage, place: Place
 ) -> None:
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    for act, words in (
-        (lambda: service.put(bucket, "a.mp4", other), "changed"),
-        (lambda: service.delete(bucket, "a.mp4"), "no such file"),
-    ):
-        url = service.put(bucket, "a.mp4", data)
-        scene.service = _Once(scene, act)
-        sent = _sent(scene, url)
+    data, other = video(scene.folder, SIZE), video(scene.folder, SIZE, seed=1)
+    acts: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: place.put("a.mp4", other), "changed"),
+        (lambda: place.delete("a.mp4"), "no such file"),
+    )
+    for act, words in acts:
+        url = place.put("a.mp4", data)
+        scene.service = Once(scene, act)
+        sent = send(scene, url)
         scene.service = scene.model
         assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
         assert sent.error is not None
@@ -115,28 +99,26 @@ def test_an_object_that_changes_or_vanishes_while_it_is_sent_leaves_nothing(
 
 
 def test_of_a_bucket_with_versions_the_one_that_was_opened_is_sent_to_its_end(
-    scene: Stage, service: S3
+    scene: Stage, place: Place
 ) -> None:
-    bucket = service.bucket(f"versions-{os.getpid()}", versioned=True)
-    data, other = _video(scene.folder), _video(scene.folder, seed=1)
-    url = service.put(bucket, "a.mp4", data)
-    scene.service = _Once(scene, lambda: service.put(bucket, "a.mp4", other))
-    sent = _sent(scene, url)
+    place.keep_versions()
+    data, other = video(scene.folder, SIZE), video(scene.folder, SIZE, seed=1)
+    url = place.put("a.mp4", data)
+    scene.service = Once(scene, lambda: place.put("a.mp4", other))
+    sent = send(scene, url)
     assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
 
 
-def test_a_line_that_cuts_downloads_short_harms_no_byte(
-    scene: Stage, service: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = _video(scene.folder)
-    url = service.put(bucket, "cut.mp4", data)
-    with TcpProxy("127.0.0.1", service.port) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-        scene.service = _Once(scene, proxy.break_connections)
-        sent = _sent(scene, url)
+def test_a_line_that_cuts_downloads_short_harms_no_byte(scene: Stage, place: Place) -> None:
+    data = video(scene.folder, SIZE)
+    url = place.put("cut.mp4", data)
+    with TcpProxy("127.0.0.1", place.port) as proxy:
+        place.reach_at(proxy.port)
+        scene.service = Once(scene, proxy.break_connections)
+        sent = send(scene, url)
     assert sent.outcome == "uploaded"
-    assert _is_whole(scene, sent.uid, data)
+    assert is_whole(scene, sent.uid, data)
 
 
 def test_what_cannot_be_read_says_why(
@@ -271,7 +253,7 @@ def test_a_batch_of_objects_and_files_goes_side_by_side_and_the_manifest_knows_e
 def test_after_a_kill_the_same_command_sends_no_acknowledged_byte_again(
     stream: Served, ran: Callable[..., Ended], service: S3, bucket: str
 ) -> None:
-    data = _video(stream.folder, 16 * MIB)
+    data = video(stream.folder, 16 * MIB)
     url = service.put(bucket, "big.mp4", data)
     stream.proxy.limit_rate(4 * MIB)
     process = stream.start("send", "--chunk-size", "5M", url)
