@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from inprocess import MIB, Stage
 from mp4 import padded_mp4
 
-from cfstream_upload.emulator.exchange import Exchange, Request
 from cfstream_upload.interruption import Interruption
 from cfstream_upload.result import Result
 from cfstream_upload.sending import Sending, Wishes
@@ -28,18 +26,3 @@ def send(
 
 def is_whole(scene: Stage, uid: str | None, data: bytes) -> bool:
     return scene.model.sha256(str(uid)) == hashlib.sha256(data).hexdigest()
-
-
-class Once:
-    """A service that does something once, right before the first PATCH is served."""
-
-    def __init__(self, scene: Stage, act: Callable[[], object]) -> None:
-        self._inner, self._act = scene.service, act
-        self._done = False
-        self.account, self.token = scene.model.account, scene.model.token
-
-    def begin(self, request: Request) -> Exchange:
-        if request.method == "PATCH" and not self._done:
-            self._done = True
-            self._act()
-        return self._inner.begin(request)

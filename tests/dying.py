@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from cfstream_upload.emulator.exchange import Exchange, Reply, Request, Service
+from beside import Beside
+
+from cfstream_upload.emulator.exchange import Exchange, Reply, Request
 from cfstream_upload.journal import Journal
 
 
@@ -14,21 +16,12 @@ class Death(BaseException):
 
 
 @dataclass
-class Dying:
+class Dying(Beside):
     """A service whose client dies at the ``nth`` request: before it, in its body or after it."""
 
-    service: Service
     nth: int
     when: str
     seen: int = 0
-
-    @property
-    def account(self) -> str:
-        return self.service.account
-
-    @property
-    def token(self) -> str:
-        return self.service.token
 
     def begin(self, request: Request) -> Exchange:
         self.seen += 1

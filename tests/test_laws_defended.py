@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
+from beside import Before, before
 from dying import Death, Dying
 from inprocess import MIB, Stage, Waiting, stage
 from laws.disturbed import (
-    Before,
     Counting,
     Stubborn,
     change_row,
@@ -99,7 +99,7 @@ def test_a_marker_is_watched_for_a_day_of_streams_clock(scene: Stage, video: Pat
 def test_a_full_account_is_freed_of_a_create_that_surfaced_since(tmp_path: Path) -> None:
     scene = stage(tmp_path, minutes_limit=3, switches=Switches(list_lag=30.0))
     dies(scene, scene.file(6 * MIB), 1)
-    scene.service = Before(scene, "POST", 1, lambda _: later(scene))
+    before(scene, "POST", 1, lambda: later(scene))
     assert scene.send(scene.file(6 * MIB, "other.mp4", seed=1)).exit_code == 0
     assert scene.states() == ["queued"]
 
@@ -164,12 +164,12 @@ def test_an_older_version_that_is_found_whole_is_its_own_receipt(scene: Stage, v
 def test_a_wish_is_on_disk_before_anything_is_asked(scene: Stage, video: Path) -> None:
     wishes: list[str] = []
 
-    def look(_: Request) -> None:
+    def look() -> None:
         with scene.session() as session:
             wishes.extend(row.doomed for row in session.rows())
 
     scene.service = Faulty(scene.model, [Fault(Answer(412), "PATCH", nth=2, times=None)])
-    scene.service = Before(scene, "GET", 1, look)
+    before(scene, "GET", 1, look)
     scene.send(video)
     assert wishes == ["refused"]
 
@@ -271,7 +271,7 @@ def test_no_create_leaves_after_a_signal(scene: Stage, video: Path) -> None:
             super().begin(request)
             raise httpx.ConnectError("no connection")
 
-    scene.service = Unreached(scene, "POST", 1, lambda _: waiting.stop())
+    scene.service = Unreached(scene.service, "POST", 1, lambda _: waiting.stop())
     assert scene.send(video, interruption=waiting).exit_code == 130
     assert scene.methods().count("POST") == 1
 
@@ -301,7 +301,7 @@ def test_the_last_acknowledgement_is_recorded_before_a_signal_is_obeyed(
     scene: Stage, video: Path
 ) -> None:
     waiting = Waiting(scene.clock)
-    scene.service = Before(scene, "PATCH", 3, lambda _: waiting.stop())
+    before(scene, "PATCH", 3, waiting.stop)
     assert scene.send(video, interruption=waiting).exit_code == 8
     assert scene.open_rows() == ["sent"]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from afar import S3, s3, s3_environment
+from beside import before
 from buckets import OnGoogle, OnS3, Place
-from carried import Once, is_whole, send, video
+from carried import is_whole, send, video
 from gcs import google_of
 from inprocess import MIB, Stage, stage
 from mp4 import sample
@@ -88,7 +89,7 @@ def test_an_object_that_changes_or_vanishes_while_it_is_sent_leaves_nothing(
     )
     for act, words in acts:
         url = place.put("a.mp4", data)
-        scene.service = Once(scene, act)
+        before(scene, "PATCH", 1, act)
         sent = send(scene, url)
         scene.service = scene.model
         assert (sent.exit_code, sent.cleanup) == (4, "confirmed")
@@ -104,7 +105,7 @@ def test_of_a_bucket_with_versions_the_one_that_was_opened_is_sent_to_its_end(
     place.keep_versions()
     data, other = video(scene.folder, SIZE), video(scene.folder, SIZE, seed=1)
     url = place.put("a.mp4", data)
-    scene.service = Once(scene, lambda: place.put("a.mp4", other))
+    before(scene, "PATCH", 1, lambda: place.put("a.mp4", other))
     sent = send(scene, url)
     assert sent.outcome == "uploaded"
     assert is_whole(scene, sent.uid, data)
@@ -115,7 +116,7 @@ def test_a_line_that_cuts_downloads_short_harms_no_byte(scene: Stage, place: Pla
     url = place.put("cut.mp4", data)
     with TcpProxy("127.0.0.1", place.port) as proxy:
         place.reach_at(proxy.port)
-        scene.service = Once(scene, proxy.break_connections)
+        before(scene, "PATCH", 1, proxy.break_connections)
         sent = send(scene, url)
     assert sent.outcome == "uploaded"
     assert is_whole(scene, sent.uid, data)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from carried import Once, is_whole, send, video
+from beside import before
+from carried import is_whole, send, video
 from gcs import Bucket, Google, google_of
 from inprocess import MIB, Stage, stage
 
@@ -115,7 +116,7 @@ def test_a_service_account_asks_with_a_token_and_another_when_that_is_withdrawn(
     data = video(scene.folder, 7 * MIB)
     films.put("a.mp4", data)
     assert service.tokens is not None
-    scene.service = Once(scene, service.tokens.clear)
+    before(scene, "PATCH", 1, service.tokens.clear)
     sent = send(scene, "gs://films/a.mp4")
     assert sent.outcome == "uploaded"
     assert is_whole(scene, sent.uid, data)

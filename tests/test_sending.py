@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from beside import before
 from dying import Death, Dying, MortalJournal
 from inprocess import MIB, Stage, Waiting, stage
 
@@ -18,7 +19,7 @@ from cfstream_upload.after import after
 from cfstream_upload.attempt import Attempt, Identity
 from cfstream_upload.attempt import Stage as Reached
 from cfstream_upload.batch import Batch
-from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
+from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
 from cfstream_upload.emulator.switches import Switches
 from cfstream_upload.emulator.timestamps import http_date
@@ -68,29 +69,6 @@ def _delete(scene: Stage, uid: str | None) -> None:
     assert converse(scene.model, Request("DELETE", path, {}, headers)).status == 200
 
 
-class Watching:
-    """A service that does something just before a request is served."""
-
-    def __init__(self, scene: Stage, method: str, nth: int, act: object) -> None:
-        self._service: Service = scene.service
-        self._method, self._left, self._act = method, nth, act
-
-    @property
-    def account(self) -> str:
-        return self._service.account
-
-    @property
-    def token(self) -> str:
-        return self._service.token
-
-    def begin(self, request: Request) -> Exchange:
-        self._left -= request.method == self._method
-        if self._left == 0 and callable(self._act):
-            self._left = -1
-            self._act()
-        return self._service.begin(request)
-
-
 # --- creating (laws 1 and 2) ---------------------------------------------------------------------
 
 
@@ -101,7 +79,7 @@ def test_the_row_is_on_disk_before_the_create_leaves(scene: Stage, video: Path) 
         with closing(Journal.open(scene.folder / scene.state)) as journal:
             stages.extend(row.stage.value for row in journal.rows())
 
-    scene.service = Watching(scene, "POST", 1, look)
+    before(scene, "POST", 1, look)
     assert scene.send(video).exit_code == 0
     assert stages == ["intended"]
 
@@ -113,7 +91,7 @@ def test_uid_and_url_are_on_disk_before_the_first_byte_leaves(scene: Stage, vide
         with closing(Journal.open(scene.folder / scene.state)) as journal:
             known.extend((r.stage.value, r.uid is not None, bool(r.url)) for r in journal.rows())
 
-    scene.service = Watching(scene, "PATCH", 1, look)
+    before(scene, "PATCH", 1, look)
     scene.send(video)
     assert known == [("created", True, True)]
 
@@ -170,7 +148,7 @@ def test_a_full_account_is_freed_of_what_lost_creates_reserved(tmp_path: Path) -
 def test_a_file_that_changes_while_it_is_sent_is_rolled_back(
     scene: Stage, video: Path, nth: int
 ) -> None:
-    scene.service = Watching(scene, "PATCH", nth, lambda: os.utime(video, (1, 1)))
+    before(scene, "PATCH", nth, lambda: os.utime(video, (1, 1)))
     result = scene.send(video)
     assert (result.exit_code, result.cleanup) == (4, "confirmed")
     assert (scene.states(), scene.open_rows()) == ([], [])
@@ -352,12 +330,12 @@ def test_a_journal_that_fails_tells_what_is_left(scene: Stage, video: Path) -> N
 @pytest.mark.parametrize("signum", [2, 15])
 def test_a_signal_rolls_back(scene: Stage, video: Path, signum: int) -> None:
     waiting = Waiting(scene.clock)
-    scene.service = Watching(scene, "PATCH", 2, lambda: waiting.stop(signum))
-    before = scene.clock.now
+    before(scene, "PATCH", 2, lambda: waiting.stop(signum))
+    began = scene.clock.now
     result = scene.send(video, interruption=waiting)
     assert (result.exit_code, result.outcome) == (128 + signum, "interrupted")
     assert (scene.states(), scene.open_rows()) == ([], [])
-    assert scene.clock.now - before < 8
+    assert scene.clock.now - began < 8
 
 
 def test_a_second_signal_leaves_the_debt(scene: Stage, video: Path) -> None:
@@ -367,7 +345,7 @@ def test_a_second_signal_leaves_the_debt(scene: Stage, video: Path) -> None:
         waiting.stop()
         waiting.stop()
 
-    scene.service = Watching(scene, "PATCH", 2, twice)
+    before(scene, "PATCH", 2, twice)
     assert scene.send(video, interruption=waiting).exit_code == 7
     _clear(scene)
     assert scene.send(video).exit_code == 0
@@ -377,7 +355,7 @@ def test_a_second_signal_leaves_the_debt(scene: Stage, video: Path) -> None:
 def test_a_signal_after_the_last_byte_exits_8_and_the_next_run_0(scene: Stage, video: Path) -> None:
     waiting = Waiting(scene.clock)
     _under(scene, Fault(Answer(502), "GET", times=1))
-    scene.service = Watching(scene, "GET", 1, waiting.stop)
+    before(scene, "GET", 1, waiting.stop)
     result = scene.send(video, interruption=waiting)
     assert result.exit_code == 8
     _clear(scene)
@@ -391,7 +369,7 @@ def test_a_signal_after_the_last_byte_exits_8_and_the_next_run_0(scene: Stage, v
 def _interrupted_before(scene: Stage, path: Path, method: str, *more: Path) -> list[Result]:
     """Send files; the signal comes with the first request of ``method``."""
     interruption = Waiting(scene.clock)
-    scene.service = Watching(scene, method, 1, interruption.stop)
+    before(scene, method, 1, interruption.stop)
     with scene.session(interruption) as session:
         batch = Batch(session, [str(path), *map(str, more)], Wishes())
         return [result for _, result in batch.run()]

@@ -8,39 +8,22 @@ from pathlib import Path
 
 import httpx
 import pytest
+from beside import Before
 from dying import Death, Dying
 from inprocess import Stage
 from served import Served
 
 from cfstream_upload.attempt import Attempt
 from cfstream_upload.config import Secret, Settings
-from cfstream_upload.emulator.exchange import Exchange, Request, Service, converse
+from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.entry import stray
 from cfstream_upload.errors import JournalProblem
 from cfstream_upload.journal import Journal
 
 
-class Before:
-    """A service that calls ``act`` just before it serves the ``nth`` request of ``method``."""
-
-    def __init__(
-        self, scene: Stage, method: str, nth: int, act: Callable[[Request], object]
-    ) -> None:
-        self._service: Service = scene.service
-        self._method, self._left, self._act = method, nth, act
-        self.account, self.token = scene.model.account, scene.model.token
-
-    def begin(self, request: Request) -> Exchange:
-        self._left -= request.method == self._method
-        if self._left == 0:
-            self._left = -1
-            self._act(request)
-        return self._service.begin(request)
-
-
 def repeated(scene: Stage) -> None:
     """A proxy sends the first create twice; the client hears of the second."""
-    scene.service = Before(scene, "POST", 1, lambda request: converse(scene.model, request))
+    scene.service = Before(scene.service, "POST", 1, lambda request: converse(scene.model, request))
 
 
 class Counting(httpx.BaseTransport):
@@ -81,7 +64,7 @@ def owing(scene: Stage) -> None:
             uid = converse(scene.model, post).headers["stream-media-id"]
             session.journal.record(stray(row, uid))
 
-    scene.service = Before(scene, "GET", 1, add)
+    scene.service = Before(scene.service, "GET", 1, add)
 
 
 def settings(stream: Served) -> Settings:

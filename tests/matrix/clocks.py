@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
+from beside import before
 from inprocess import MIB
 from matrix.parts import staged_part, video
 from matrix.rows import Scene, row
 from matrix.scenes import DAY, dies, ends, then, under
-from matrix.watching import before, sweeps
+from matrix.watching import sweeps
 
 from cfstream_upload.emulator.faults import Answer, Fault
 from cfstream_upload.emulator.timestamps import http_date

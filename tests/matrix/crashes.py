@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beside import Beside
 from dying import Death, Dying, MortalJournal
 from inprocess import Stage, Waiting
 
-from cfstream_upload.emulator.exchange import Exchange, Reply, Request, Service
+from cfstream_upload.emulator.exchange import Exchange, Reply, Request
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty, LoseReply
 from cfstream_upload.journal import Journal
 from cfstream_upload.onefile import OneFile
@@ -147,21 +148,12 @@ def _full(current: Stage, _: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class DyingInBody:
+class DyingInBody(Beside):
     """A service whose client dies when ``count`` bytes of its ``nth`` PATCH have left."""
 
-    service: Service
     nth: int
     count: int
     seen: int = 0
-
-    @property
-    def account(self) -> str:
-        return self.service.account
-
-    @property
-    def token(self) -> str:
-        return self.service.token
 
     def begin(self, request: Request) -> Exchange:
         self.seen += request.method == "PATCH"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import matrix.late  # noqa: F401  its rows belong here
+from beside import Beside
 from faulted import envelope, html
 from inprocess import Stage
 from matrix.parts import staged_part, video
@@ -176,7 +178,7 @@ def _delete_told_to_wait(scene: Scene) -> None:
         path = video(current)
         seen: list[float] = []
         under(current, REFUSED, Fault(Answer(status, {"retry-after": "20"}), "DELETE"))
-        current.service = Watched(current, partial(_note, current, seen))
+        current.service = Watched(current.service, partial(_note, current, seen))
         ends(current.send(path), 5)
         first, second = seen
         assert 20 <= second - first < 25
@@ -188,24 +190,16 @@ def _note(current: Stage, times: list[float]) -> None:
     times.append(current.clock.now)
 
 
-class Watched:
+@dataclass
+class Watched(Beside):
     """A service that does something just before each DELETE."""
 
-    def __init__(self, current: Stage, act: Callable[[], object]) -> None:
-        self._service, self._act = current.service, act
-
-    @property
-    def account(self) -> str:
-        return self._service.account
-
-    @property
-    def token(self) -> str:
-        return self._service.token
+    act: Callable[[], object]
 
     def begin(self, request: Request) -> Exchange:
         if request.method == "DELETE":
-            self._act()
-        return self._service.begin(request)
+            self.act()
+        return super().begin(request)
 
 
 @row(68, "it comes back")

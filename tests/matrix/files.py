@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from beside import Beside
 from inprocess import MIB, Stage
 from matrix import names as names  # registers rows 100 and 101
 from matrix import unsendable as unsendable  # registers rows 98 and 99
@@ -30,27 +31,18 @@ from matrix.scenes import (
 from mp4 import padded_mp4
 from served import COMMAND, Served
 
-from cfstream_upload.emulator.exchange import Exchange, Reply, Request, Service
+from cfstream_upload.emulator.exchange import Exchange, Reply, Request
 
 SIZE = 12 * MIB
 CHANGED = "changed while it was being read"
 
 
 @dataclass
-class Meddling:
+class Meddling(Beside):
     """A service beside which somebody does something to the file: amid the ``nth`` PATCH."""
 
-    service: Service
     act: Callable[[], object]
     nth: int = 2
-
-    @property
-    def account(self) -> str:
-        return self.service.account
-
-    @property
-    def token(self) -> str:
-        return self.service.token
 
     def begin(self, request: Request) -> Exchange:
         self.nth -= request.method == "PATCH"

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from beside import before
 from inprocess import MIB, Stage
 from matrix.parts import staged_part, video
 from matrix.rows import Scene, row
 from matrix.scenes import DAY, dies, ends, staged, then
-from matrix.watching import before, sweeps
+from matrix.watching import sweeps
 
 from cfstream_upload.attempt import Attempt
 from cfstream_upload.errors import CfuploadError

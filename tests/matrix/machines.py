@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from beside import before
 from inprocess import MIB, Stage
 from matrix.parts import staged_part, video
 from matrix.rows import Scene, row
 from matrix.scenes import assert_none, ends, staged, then
-from matrix.watching import before, sweeps
+from matrix.watching import sweeps
 
 from cfstream_upload.errors import CfuploadError
 from cfstream_upload.result import Result

@@ -17,11 +17,12 @@ from pathlib import Path
 import matrix.clocks
 import matrix.machines  # noqa: F401  their rows belong here
 import pytest
+from beside import before
 from inprocess import MIB, Stage
 from matrix.parts import staged_part, video
 from matrix.rows import Scene, row
 from matrix.scenes import dies, ends, on_sockets, staged, then, then_served
-from matrix.watching import before, sweeps
+from matrix.watching import sweeps
 from served import COMMAND, Served
 
 from cfstream_upload.result import Result

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from beside import Beside
 from faulted import envelope, html
 from inprocess import MIB, Stage, stage
 from matrix.between import Acting
@@ -14,7 +15,7 @@ from matrix.rows import Scene, row
 from matrix.scenes import assert_none, assert_one, ends, then, under
 
 from cfstream_upload import events
-from cfstream_upload.emulator.exchange import Answered, Exchange, Reply, Request, Service, converse
+from cfstream_upload.emulator.exchange import Answered, Exchange, Reply, Request, converse
 from cfstream_upload.emulator.faults import Answer, Effect, Fault, Faulty
 from cfstream_upload.ending import Policy
 
@@ -22,27 +23,18 @@ CHUNK = 5 * MIB
 
 
 @dataclass
-class Refusing:
+class Refusing(Beside):
     """A service that refuses the upload requests for which ``refused`` gives an answer."""
 
-    inner: Service
     refused: Callable[[Request], Answer | None]
     sent: list[int] = field(default_factory=list)
-
-    @property
-    def account(self) -> str:
-        return self.inner.account
-
-    @property
-    def token(self) -> str:
-        return self.inner.token
 
     def begin(self, request: Request) -> Exchange:
         if request.method in ("PATCH", "HEAD") and (answer := self.refused(request)):
             return Answered(Reply(answer.status, answer.headers, answer.body))
         if request.method == "PATCH":
             self.sent.append(int(request.headers["content-length"]))
-        return self.inner.begin(request)
+        return super().begin(request)
 
 
 def _play(scene: Scene, name: str) -> tuple[Stage, Path]:
