@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from mp4 import padded_mp4
 
 from cfstream_upload import events
 from cfstream_upload.config import Secret, Settings
-from cfstream_upload.emulator.exchange import ConnectionCut, NoReply, Request, Service
+from cfstream_upload.emulator.exchange import ConnectionCut, NoReply, Request, Service, converse
 from cfstream_upload.emulator.model import Stream as Model
 from cfstream_upload.ending import Policy
 from cfstream_upload.interruption import Interruption
@@ -171,6 +172,28 @@ class Stage:
     ) -> Result:
         with self.session(interruption) as session:
             return Sending(session, str(path), wishes or Wishes()).run()
+
+    def theirs(self, marker: str | None, *, whole: bool) -> str:
+        """The UID of a video of somebody else's, pending or whole, with this marker."""
+        fields = {"name": "theirs", **({} if marker is None else {"cfupload": marker})}
+        told = ",".join(f"{k} {b64encode(v.encode()).decode()}" for k, v in fields.items())
+        path = f"/client/v4/accounts/{self.model.account}/stream"
+        made = converse(
+            self.model,
+            Request("POST", path, {"direct_user": "true"}, {
+                "tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": told,
+                "authorization": f"Bearer {self.model.token}", "host": "127.0.0.1:9",
+            }),
+        )  # fmt: skip
+        if whole:
+            headers = {
+                "tus-resumable": "1.0.0", "upload-offset": "0", "content-length": "9",
+                "content-type": "application/offset+octet-stream",
+            }  # fmt: skip
+            target = urlsplit(made.headers["location"]).path
+            patch = Request("PATCH", target, {}, headers, body=[b"ninebytes"])
+            assert converse(self.model, patch).status == 204
+        return str(made.headers["stream-media-id"])
 
     def states(self) -> list[str]:
         """The states of the account's videos, oldest first."""

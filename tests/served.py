@@ -127,6 +127,17 @@ class Served:
     def file(self, name: str = "big.mp4", size: int = 24 * MIB, *, sparse: bool = False) -> Path:
         return padded_mp4(self.folder / name, size, sparse=sparse, seed=hash(name) % 1000)
 
+    def killed(self, sent: int = 2 * MIB) -> Path:
+        """A file of whose upload so many bytes had left when the machine was killed."""
+        path = self.file()
+        self.proxy.limit_rate(16 * MIB)
+        process = self.start("send", path.name)
+        self.wait_until(lambda: self.proxy.bytes_up > sent)
+        process.kill()
+        process.communicate()
+        self.proxy.limit_rate(None)
+        return path
+
     def strike(self, fault: Fault) -> None:
         self.faulty.set(fault)
 

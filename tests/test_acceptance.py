@@ -173,13 +173,7 @@ def test_a_cut_line_resumes_without_sending_an_acknowledged_byte_again(stream: S
 
 
 def test_a_killed_upload_goes_on_where_stream_is(stream: Served) -> None:
-    path = stream.file()
-    stream.proxy.limit_rate(16 * MIB)
-    process = stream.start("send", path.name)
-    stream.wait_until(lambda: stream.proxy.bytes_up > 8 * MIB)
-    process.kill()
-    process.communicate()
-    stream.proxy.limit_rate(None)
+    path = stream.killed(8 * MIB)
     stream.ledger.asked.clear()
     ended = stream.run("send", path.name, "--json")
     assert ended.code == 0
@@ -192,12 +186,7 @@ def test_a_killed_upload_goes_on_where_stream_is(stream: Served) -> None:
 
 
 def test_cleanup_with_orphans_settles_what_a_killed_machine_left(stream: Served) -> None:
-    path = stream.file()
-    stream.proxy.limit_rate(16 * MIB)
-    process = stream.start("send", path.name)
-    stream.wait_until(lambda: stream.proxy.bytes_up > 2 * MIB)
-    process.kill()
-    process.communicate()
+    stream.killed()
     assert stream.states() == ["pendingupload"]
     assert stream.run("cleanup", "--orphans").code == 2
     assert stream.states() == ["pendingupload"]

@@ -48,17 +48,6 @@ def at_terminal(answer: bytes, *arguments: str, folder: Path) -> tuple[int, str]
     return process.wait(), screen.decode(errors="replace")
 
 
-def interrupted_upload(stream: Served) -> None:
-    """Leave what a killed machine leaves."""
-    path = stream.file()
-    stream.proxy.limit_rate(16 * MIB)
-    process = stream.start("send", path.name)
-    stream.wait_until(lambda: stream.proxy.bytes_up > 2 * MIB)
-    process.kill()
-    process.communicate()
-    stream.proxy.limit_rate(None)
-
-
 # --- send ----------------------------------------------------------------------------------------
 
 
@@ -199,7 +188,7 @@ def test_a_closed_stdout_changes_no_outcome(stream: Served) -> None:
 
 
 def test_status_tells_receipts_and_interrupted_uploads(ran: Ran, stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     stream.file("other.mp4", 100_000)
     ran("send", "other.mp4")
     rows: list[Any] = ran("status", "--json").document["journal"]
@@ -208,13 +197,13 @@ def test_status_tells_receipts_and_interrupted_uploads(ran: Ran, stream: Served)
 
 
 def test_status_needs_no_token(ran: Ran, stream: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
     assert "interrupted" in ran("status").out
 
 
 def test_cleanup_asks_at_a_terminal_and_a_no_deletes_nothing(stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     code, screen = at_terminal(b"n\n", "cleanup", "--orphans", folder=stream.folder)
     assert code == 2
     assert "Delete 1 unfinished upload" in screen
@@ -222,7 +211,7 @@ def test_cleanup_asks_at_a_terminal_and_a_no_deletes_nothing(stream: Served) -> 
 
 
 def test_cleanup_shows_the_table_and_a_yes_deletes(stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     uid = stream.videos()[0]["uid"]
     code, screen = at_terminal(b"y\n", "cleanup", "--orphans", folder=stream.folder)
     assert code == 0
@@ -231,14 +220,14 @@ def test_cleanup_shows_the_table_and_a_yes_deletes(stream: Served) -> None:
 
 
 def test_a_dry_run_deletes_nothing(ran: Ran, stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     ended = ran("cleanup", "--orphans", "-n", "--json")
     assert ended.document["swept"][0]["outcome"] == "would go"
     assert stream.states() == ["pendingupload"]
 
 
 def test_an_upload_is_swept_by_its_uid(ran: Ran, stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     assert ran("cleanup", stream.videos()[0]["uid"], "--yes").code == 0
     assert stream.states() == []
 
@@ -401,7 +390,7 @@ def test_a_run_that_waits_is_interrupted_within_a_second(stream: Served) -> None
 
 
 def test_a_debt_is_paid_although_the_list_fails(ran: Ran, stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     stream.strike(Fault(Answer(503), method="GET", kind="videos", times=1))
     ended = ran("cleanup", "--orphans", "--yes", "--json")
     assert ended.code == 6
@@ -410,7 +399,7 @@ def test_a_debt_is_paid_although_the_list_fails(ran: Ran, stream: Served) -> Non
 
 
 def test_what_cleanup_leaves_is_exit_7(ran: Ran, stream: Served) -> None:
-    interrupted_upload(stream)
+    stream.killed()
     ended = ran("cleanup", "--orphans", "--yes", "--json", "--max-delete", "0")
     assert ended.code == 7
     assert ended.document["error"]["code"] == 7

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from inprocess import Stage, stage
 
 from cfstream_upload.attempt import read_marker
-from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.journal import Journal
 from cfstream_upload.rebuilding import rebuild_journal
 from cfstream_upload.sweeping import Choice, plan, sweep
@@ -26,28 +23,6 @@ OURS = "1" * 32
 @pytest.fixture
 def scene(tmp_path: Path) -> Stage:
     return stage(tmp_path)
-
-
-def _made(current: Stage, marker: str, *, whole: bool) -> str:
-    fields = {"name": "theirs", "cfupload": marker}
-    metadata = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in fields.items())
-    path = f"/client/v4/accounts/{current.model.account}/stream"
-    made = converse(
-        current.model,
-        Request("POST", path, {"direct_user": "true"}, {
-            "tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": metadata,
-            "authorization": f"Bearer {current.model.token}", "host": "127.0.0.1:9",
-        }),
-    )  # fmt: skip
-    if whole:
-        headers = {
-            "tus-resumable": "1.0.0", "upload-offset": "0", "content-length": "9",
-            "content-type": "application/offset+octet-stream",
-        }  # fmt: skip
-        target = urlsplit(made.headers["location"]).path
-        patch = Request("PATCH", target, {}, headers, body=[b"ninebytes"])
-        assert converse(current.model, patch).status == 204
-    return str(made.headers["stream-media-id"])
 
 
 def _host(current: Stage) -> str:
@@ -63,9 +38,9 @@ def test_a_marker_with_a_label_that_nobody_could_give_is_none(label: str) -> Non
 
 def test_markers_that_others_forged_leave_a_journal_that_opens(scene: Stage) -> None:
     host = _host(scene)
-    pending = [_made(scene, f"1.{OURS}.{host}.{label}", whole=False) for label in LABELS]
-    whole = [_made(scene, f"1.{OURS}.{host}.{label}", whole=True) for label in LABELS]
-    twins = [_made(scene, f"1.{OURS}.{host}", whole=True) for _ in range(2)]
+    pending = [scene.theirs(f"1.{OURS}.{host}.{label}", whole=False) for label in LABELS]
+    whole = [scene.theirs(f"1.{OURS}.{host}.{label}", whole=True) for label in LABELS]
+    twins = [scene.theirs(f"1.{OURS}.{host}", whole=True) for _ in range(2)]
     choice = Choice(orphans=True, foreign=True)
     with scene.session() as session:
         # The command opens it only after the old one was moved aside.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 import os
@@ -13,7 +12,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given, settings
@@ -26,7 +24,6 @@ from cfstream_upload import rows
 from cfstream_upload.attempt import Attempt
 from cfstream_upload.attempt import Stage as At
 from cfstream_upload.console import Console
-from cfstream_upload.emulator.exchange import Request, converse
 from cfstream_upload.errors import CfuploadError, JournalProblem, UsageProblem
 from cfstream_upload.journal import Journal
 from cfstream_upload.journalfile import SCHEMA_VERSION
@@ -276,29 +273,6 @@ def scene(tmp_path: Path) -> Stage:
     return stage(tmp_path)
 
 
-def _made(current: Stage, marker: str | None, *, whole: bool) -> str:
-    """A video of somebody else's, pending or whole."""
-    fields = {"name": "theirs", **({} if marker is None else {"cfupload": marker})}
-    metadata = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in fields.items())
-    path = f"/client/v4/accounts/{current.model.account}/stream"
-    made = converse(
-        current.model,
-        Request("POST", path, {"direct_user": "true"}, {
-            "tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": metadata,
-            "authorization": f"Bearer {current.model.token}", "host": "127.0.0.1:9",
-        }),
-    )  # fmt: skip
-    if whole:
-        target = urlsplit(made.headers["location"]).path
-        headers = {
-            "tus-resumable": "1.0.0", "upload-offset": "0", "content-length": "9",
-            "content-type": "application/offset+octet-stream",
-        }  # fmt: skip
-        patch = Request("PATCH", target, {}, headers, body=[b"ninebytes"])
-        assert converse(current.model, patch).status == 204
-    return str(made.headers["stream-media-id"])
-
-
 FOREIGN = f"1.{'9' * 32}.{'8' * 32}"
 
 
@@ -308,7 +282,7 @@ FOREIGN = f"1.{'9' * 32}.{'8' * 32}"
 def test_a_forged_row_deletes_no_video_of_others(
     scene: Stage, marker: str | None, *, whole: bool, at: At, url: str | None
 ) -> None:
-    uid = _made(scene, marker, whole=whole)
+    uid = scene.theirs(marker, whole=whole)
     row = stray if url is None else created
     base, account = _place(scene)
     forged = row(row=0, stage=at, doomed="orphan", uid=uid, url=url, base=base, account=account)
@@ -322,7 +296,7 @@ def test_a_forged_row_deletes_no_video_of_others(
 def test_a_row_being_discarded_is_asked_about_before_its_delete_is_repeated(scene: Stage) -> None:
     base, account = _place(scene)
     ours = created(row=0, stage=At.DISCARDING, doomed="orphan", base=base, account=account)
-    uid = _made(scene, ours.marker, whole=False)
+    uid = scene.theirs(ours.marker, whole=False)
     _forge(scene.folder / "state", replace(ours, uid=uid))
     with scene.session() as session:
         (swept,) = sweep(session, plan(session, Choice()), Choice())
