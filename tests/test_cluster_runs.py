@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import queue
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,15 @@ from crews import Fleet, fleet
 from served import MIB, Ended
 
 from cfstream_upload.cli.app import run
+from cfstream_upload.cluster.place import Place
+from cfstream_upload.interruption import Interruption
 
 pytest.importorskip("distributed", reason="the extra 'fleet' is not installed")
 
 Send = Callable[..., Ended]
+
+DASHBOARD = 8787
+"""Where the page of Dask's scheduler is, unless told otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +228,20 @@ def test_a_worker_of_another_version_or_without_a_token_is_named(
         misfits.remove(named)
     assert not misfits
     assert len(crew.stream.videos()) == before
+
+
+def test_a_cluster_of_our_own_takes_no_port_that_others_are_known_by() -> None:
+    from cfstream_upload.cluster.dispatch import Dispatch
+
+    with ExitStack() as stack:
+        with suppress(OSError):  # somebody may have it already
+            stack.enter_context(socket.create_server(("127.0.0.1", DASHBOARD)))
+        own = Dispatch(
+            Place(workers=1), "cfupload-x", queue.SimpleQueue(), Interruption(), environment={}
+        )
+        stack.callback(own.close)
+        # Where its port is taken Dask warns and leaves a socket open: both are errors here.
+        own.start()
 
 
 def test_a_lost_scheduler_loses_nothing_and_the_rest_goes_by_a_local_cluster(

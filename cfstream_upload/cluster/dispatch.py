@@ -156,6 +156,8 @@ class Dispatch:
                 threads_per_worker=self.threads,
                 processes=True,
                 dashboard_address=None,
+                # Its scheduler serves a page all the same: not where others are looked for.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": False},
                 silence_logs=logging.CRITICAL,
                 env=dict(self.environment or {}),
                 asynchronous=True,
@@ -269,8 +271,6 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Versions are judged by `terms`, strictly.
     warnings.filterwarnings("ignore", category=VersionMismatchWarning)
-    # Of the page that every scheduler serves for itself: it takes another port then.
-    warnings.filterwarnings("ignore", message=r"(?s)\s*Port \d+ is already in use")
 
 
 def _unreachable(place: Place, trouble: Exception) -> CfuploadError:
