@@ -226,6 +226,15 @@ def test_a_dry_run_deletes_nothing(ran: Ran, stream: Served) -> None:
     assert stream.states() == ["pendingupload"]
 
 
+def test_a_dry_run_of_what_stream_did_not_list_is_not_told_as_all(ran: Ran, stream: Served) -> None:
+    stream.killed()
+    stream.strike(Fault(Answer(503), "GET", times=None))
+    ended = ran("cleanup", "--orphans", "-n", "--json")
+    assert ended.code == 6
+    assert ended.document["error"]["code"] == 6
+    assert ended.document["swept"][0]["outcome"] == "would go"
+
+
 def test_an_upload_is_swept_by_its_uid(ran: Ran, stream: Served) -> None:
     stream.killed()
     assert ran("cleanup", stream.videos()[0]["uid"], "--yes").code == 0

@@ -17,7 +17,6 @@ from cfstream_upload.errors import (
     TroubleOutlasted,
     UsageProblem,
 )
-from cfstream_upload.result import error_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +101,8 @@ def cleanup(
         items, problem = _planned(session, choice)
         due = [item for item in items if item.due]
         if dry_run:
-            return _shown(desk, [(item, "would go" if item.due else "stays") for item in items])
+            _shown(desk, [(one, "would go" if one.due else "stays") for one in items], problem)
+            return desk.ended(problem) if problem else 0
         if due and not yes:
             _show_plan(desk, items)
             question = f"Delete {len(due)} unfinished upload(s)?"
@@ -151,22 +151,21 @@ def _row(item: Item, outcome: str) -> dict[str, Any]:
     }
 
 
-def _shown(desk: Desk, rows: list[tuple[Item, str]], error: CfuploadError | None = None) -> int:
+def _shown(desk: Desk, rows: list[tuple[Item, str]], error: CfuploadError | None) -> None:
     found = [_row(item, outcome) for item, outcome in rows]
-    if desk.common.mode == "json":
-        told = None if error is None else error_document(error)
-        desk.console.document({"version": 1, "swept": found, "error": told})
-    elif desk.common.mode == "ndjson":
-        for row in found:
-            desk.console.event({"message_type": "swept", **row})
-    elif desk.common.mode == "quiet":
-        for row in found:
-            desk.console.line(str(row["uid"] or row["attempt"]))
-    elif not found:
-        desk.console.line("Nothing to clean up.")
-    else:
+    if desk.answered("swept", "swept", found, error):
+        return
+    if desk.common.mode == "quiet":
+        _named(desk, found)
+    elif found:
         _table(desk, found)
-    return 0
+    elif error is None:
+        desk.console.line("Nothing to clean up.")
+
+
+def _named(desk: Desk, found: list[dict[str, Any]]) -> None:
+    for row in found:
+        desk.console.line(str(row["uid"] or row["attempt"]))
 
 
 def _table(desk: Desk, found: list[dict[str, Any]]) -> None:
@@ -243,14 +242,10 @@ def status(desk: Desk) -> int:
         rows = [(row, _condition(row, is_running)) for row in session.rows()]
     found = [_told(row, condition) for row, condition in rows]
     debts = sum(condition == "debt" for _, condition in rows)
-    if desk.common.mode == "json":
-        desk.console.document({"version": 1, "journal": found, "error": None})
-    elif desk.common.mode == "ndjson":
-        for row in found:
-            desk.console.event({"message_type": "journal", **row})
+    if desk.answered("journal", "journal", found):
+        pass
     elif desk.common.mode == "quiet":
-        for row in found:
-            desk.console.line(str(row["uid"] or row["attempt"]))
+        _named(desk, found)
     elif not found:
         desk.console.line("The journal is empty.")
     else:

@@ -50,7 +50,13 @@ class Desk:
         self.console.event({"message_type": "exit_error", **error_document(error)})
         return error.exit_code
 
-    def answered(self, key: str, kind: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    def answered(
+        self,
+        key: str,
+        kind: str,
+        rows: Sequence[Mapping[str, object]],
+        error: CfuploadError | None = None,
+    ) -> bool:
         """Give ``rows`` to a program: as one document under ``key``, or as events of ``kind``.
 
         False where a person reads, and nothing was printed.
@@ -58,7 +64,7 @@ class Desk:
         from cfstream_upload.documents import document
 
         if self.common.mode == "json":
-            self.console.document(document(key, rows))
+            self.console.document(document(key, rows, error))
         elif self.common.mode == "ndjson":
             for row in rows:
                 self.console.event({"message_type": kind, **row})
