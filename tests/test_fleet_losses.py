@@ -28,7 +28,7 @@ from cfstream_upload.attempt import Attempt, Patch
 from cfstream_upload.emulator.exchange import Request
 from cfstream_upload.emulator.faults import Answer, Fault, Faulty
 from cfstream_upload.emulator.switches import Switches
-from cfstream_upload.errors import Busy, CfuploadError, Estranged, Unreached
+from cfstream_upload.errors import Busy, CfuploadError, Estranged, JournalProblem, Unreached
 from cfstream_upload.fleet import statements
 from cfstream_upload.fleet.journal import FleetJournal, Trust
 from cfstream_upload.fleet.link import Link, Lost, Row
@@ -312,6 +312,34 @@ def test_a_write_under_a_lost_lock_is_refused(database: str, tmp_path: Path) -> 
             assert [one.offset for one in other.rows()] == [5]
     journal.close()
     other.close()
+
+
+def test_a_database_that_ends_each_session_soon_is_given_up(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = of(database, tmp_path)
+    row = created(row=0)
+    key = key_of(row.base, row.account, row.file.device, row.file.inode)
+    with journal.lock(key):
+        journal.record(row)
+        ending_soon(monkeypatch)
+        with pytest.raises(JournalProblem, match="again and again"):
+            journal.lock("cd" * 16)
+        with pytest.raises(JournalProblem, match="again and again"):
+            journal.regain(key, _patient)
+    journal.close()
+
+
+def ending_soon(patch: pytest.MonkeyPatch) -> None:
+    plain = Link.run
+
+    def run(link: Link, sql: str, *values: Any, **how: Any) -> list[Row]:  # noqa: ANN401
+        if sql in (statements.TAKE, statements.SEALS):
+            link._drop()
+            raise Lost
+        return plain(link, sql, *values, **how)
+
+    patch.setattr(Link, "run", run)
 
 
 def test_a_session_of_our_own_that_the_server_still_believes_in_is_ended(

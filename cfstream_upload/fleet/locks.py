@@ -48,12 +48,11 @@ class Locks:
     # --- taken and freed -------------------------------------------------------------------------
 
     def take(self, key: str, descriptor: int | None = None) -> Hold:
-        """Hold the lock ``key``, and that of the source open as ``descriptor``. Raises `Busy`."""
-        while True:
-            self._reach.connect(self._reach.waits())
-            with contextlib.suppress(Lost):
-                hold = self._taken(key)
-                break
+        """Hold the lock ``key``, and that of the source open as ``descriptor``.
+
+        Raises `Busy`, and `JournalProblem` where the database cannot be reached.
+        """
+        hold = self._reach.again(lambda: self._taken(key), self._reach.waits())
         if descriptor is not None:
             try:
                 hold.add_source(descriptor)
@@ -107,10 +106,7 @@ class Locks:
         hold = self._held.get(key)
         if hold is None:
             return True
-        while True:
-            self._reach.connect(wait)
-            with contextlib.suppress(Lost):
-                return self._regained(hold)
+        return self._reach.again(lambda: self._regained(hold), wait)
 
     def _regained(self, hold: Hold) -> bool:
         with self._link.turn():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cfstream_upload.errors import Estranged, Unreached
+from cfstream_upload.errors import Estranged, JournalProblem, Unreached
 from cfstream_upload.fleet.link import Lost
 
 if TYPE_CHECKING:
@@ -40,6 +40,20 @@ class Reach:
             with contextlib.suppress(Lost):
                 return self.link.run(sql, values)
         raise self.estranged()
+
+    def again(self, act: Callable[[], _T], wait: Wait) -> _T:
+        """What ``act`` brings, from its beginning each time the connection is lost over it.
+
+        Raises `JournalProblem` when ``wait`` gave up, or no connection lasts.
+        """
+        for _ in range(MOST_LOST):
+            self.connect(wait)
+            with contextlib.suppress(Lost):
+                return act()
+        raise JournalProblem(
+            f"The connection to the journal in {self.link.where} is lost again and again",
+            "Look at the server's log.",
+        )
 
     def once(self, sql: str, values: Values) -> list[Row]:
         """What a statement brings that may not. Raises `Estranged`."""
