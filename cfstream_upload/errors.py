@@ -120,7 +120,7 @@ class LeftoverRemains(CfuploadError):
 
     exit_code = 7
     meaning = "it failed and a leftover remains or may remain: recorded, will be removed"
-    action = "run: cfupload cleanup"
+    action = "run the same command again, or: cfupload cleanup --orphans"
 
 
 class NotConfirmed(CfuploadError):

@@ -186,7 +186,12 @@ def _unanswered(error: Exception, where: Location) -> Exception:
     passing = isinstance(error, HTTPClientError | NoConnection | aiohttp.ClientError | OSError)
     if passing or kind in ("ConnectionClosedError", "ResponseParserError"):
         return Hiccup("the service was not reached, or did not answer")
-    if "Credential" in kind or kind in ("ProfileNotFound", "TokenRetrievalError"):
+    if kind == "ProfileNotFound":
+        return FileProblem(
+            f"no credentials for s3 (AWS_PROFILE names no profile): {where.text}",
+            "See ~/.aws/config for its profiles, or unset it.",
+        )
+    if "Credential" in kind or kind == "TokenRetrievalError":
         return FileProblem(f"no credentials for s3 ({kind}): {where.text}", _KEYS)
     # A malformed endpoint is a ValueError of botocore.
     if isinstance(error, BotoCoreError | ValueError):

@@ -127,6 +127,7 @@ class Host:
         if isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath):
             return missing(where)
         who = f"{where.user}@{where.host}" if where.user else where.host
+        who = f"-P {where.port} {who}" if where.port else who
         if isinstance(error, asyncssh.SFTPPermissionDenied):
             return forbidden(where, "permission denied", "Check its permissions there.")
         if isinstance(error, asyncssh.HostKeyNotVerifiable):

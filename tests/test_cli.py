@@ -226,6 +226,18 @@ def test_a_dry_run_deletes_nothing(ran: Ran, stream: Served) -> None:
     assert stream.states() == ["pendingupload"]
 
 
+def test_cleanup_without_orphans_says_that_what_was_interrupted_stays(
+    ran: Ran, stream: Served
+) -> None:
+    assert "interrupted" not in ran("cleanup").err
+    stream.killed()
+    ended = ran("cleanup")
+    assert ended.code == 0
+    assert "1 interrupted upload(s) stay" in ended.err
+    assert "cfupload cleanup --orphans" in ended.err
+    assert stream.states() == ["pendingupload"]
+
+
 def test_a_dry_run_of_what_stream_did_not_list_is_not_told_as_all(ran: Ran, stream: Served) -> None:
     stream.killed()
     stream.strike(Fault(Answer(503), "GET", times=None))

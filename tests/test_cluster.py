@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import queue
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
 
 import pytest
+from inprocess import stage
+from scripted import created
 from served import Ended, Served
 
 from cfstream_upload import errors, events
 from cfstream_upload.cli.app import run
 from cfstream_upload.cluster import letters
 from cfstream_upload.cluster.batching import ClusterBatch
+from cfstream_upload.cluster.behind import left_behind
 from cfstream_upload.cluster.flight import BUSY_FOR, MOST_LOST, Flight, is_passing, trouble_of
 from cfstream_upload.cluster.letters import Begun, Order, Reply, Terms
 from cfstream_upload.cluster.outbox import Outbox
@@ -31,7 +37,15 @@ from cfstream_upload.cluster.post import Plan, Post, own_session
 from cfstream_upload.cluster.terms import answer_with, judge, terms_of
 from cfstream_upload.cluster.workers import environment_of
 from cfstream_upload.ending import Policy
-from cfstream_upload.errors import Busy, CfuploadError, ConfigProblem, Interrupted
+from cfstream_upload.errors import (
+    Busy,
+    CfuploadError,
+    ConfigProblem,
+    FileProblem,
+    Interrupted,
+    TroubleOutlasted,
+)
+from cfstream_upload.interruption import Interruption
 from cfstream_upload.onefile import Wishes
 from cfstream_upload.result import Result
 from cfstream_upload.safetext import Redactor
@@ -124,6 +138,38 @@ def test_news_leave_by_themselves_within_half_a_second() -> None:
     while not posted and time.monotonic() < ends:
         time.sleep(0.01)
     assert posted
+
+
+@pytest.mark.parametrize(
+    ("greeting", "exit_code", "words"),
+    [
+        (b"", 6, "cannot be reached"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 3, "cannot be talked to"),
+    ],
+)
+def test_what_is_no_scheduler_is_told_soon(
+    greeting: bytes, exit_code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatch = pytest.importorskip("cfstream_upload.cluster.dispatch")
+    monkeypatch.setattr(dispatch, "GREETED_WITHIN", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        greeter = threading.Thread(target=_greet, args=(other, greeting), daemon=True)
+        greeter.start()
+        link = dispatch.Dispatch(
+            Place(address=f"tcp://127.0.0.1:{port}"), "r", queue.SimpleQueue(), Interruption(), 1.0
+        )
+        with pytest.raises(CfuploadError, match=words) as caught:
+            link.start()
+    assert caught.value.exit_code == exit_code
+
+
+def _greet(server: socket.socket, words: bytes) -> None:
+    kept = []
+    with suppress(OSError):
+        while True:
+            kept.append(server.accept()[0])
+            kept[-1].sendall(words)
 
 
 # --- which cluster, and who fits -----------------------------------------------------------------
@@ -321,6 +367,32 @@ def test_a_file_that_kills_its_workers_is_given_up_unless_it_gets_on() -> None:
         one.hear(events.Progress("/v/a.mp4", 1 + one._high, 9, 99))
     tries = [one.crashed() for _ in range(MOST_LOST + 1)]
     assert tries[-1] is None
+
+
+def test_a_source_that_a_worker_may_not_read_is_told_with_the_worker() -> None:
+    problem = FileProblem("no credentials for s3: s3://b/a.mp4", "Set AWS_PROFILE.")
+    one = Flight((0, "s3://b/a.mp4"), deque(), "s3://b/a.mp4")
+    told = one.result(failed(problem)).error
+    assert isinstance(told, FileProblem)
+    assert told.message.endswith("(at the worker ann)")
+    assert told.hint == problem.hint
+    assert flight().result(failed(problem)).error is problem
+
+
+def test_what_a_worker_kept_for_others_is_left_behind_unless_keeping_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    scene = stage(tmp_path)
+    why = TroubleOutlasted("The scheduler is gone")
+    with scene.session() as session:
+        ours = {"base": session.settings.base, "account": session.settings.account}
+        kept = session.journal.record(created(row=0, path="/v/a.mp4", kept=True, **ours))
+        one = flight()
+        one.begun_at("ann")
+        result = left_behind(session, one, why)
+        assert (result.exit_code, result.uid) == (7, kept.uid)
+        session.policy = replace(session.policy, keep_failed=True)
+        assert left_behind(session, one, why).exit_code == 6
 
 
 def test_a_worker_that_left_its_file_gives_it_to_another() -> None:

@@ -82,6 +82,17 @@ def test_a_file_that_others_have_is_passed_by_and_one_that_was_sent_is_already_t
     assert words in ran("fleet", "status").out
 
 
+def test_a_worker_that_finds_all_its_files_sent_is_counted_too(
+    shared: str, ran: Callable[..., Ended], tmp_path: Path
+) -> None:
+    journal = FleetJournal.open(shared, Trust(tmp_path))
+    presence = Presence(journal.link, "", "1")
+    presence.finished(Result("/v/a.mp4", "already", uid="ab" * 16, size=9))
+    presence.close()
+    journal.close()
+    assert _seen(ran)["fleet"]["already"] == 1
+
+
 def test_what_is_running_interrupted_kept_and_a_debt_is_told_by_rows_and_locks(
     stream: Served, ran: Callable[..., Ended], shared: str, tmp_path: Path
 ) -> None:

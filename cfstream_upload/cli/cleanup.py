@@ -113,7 +113,22 @@ def cleanup(
         swept = list(sweeping.sweep(session, items, choice))
         if problem is None and interruption.count:
             problem = Interrupted("Interrupted", signum=interruption.signum)
-        return _swept(desk, swept, problem)
+        code = _swept(desk, swept, problem)
+        if not orphans and not uids:
+            _say_interrupted(desk, session)
+        return code
+
+
+def _say_interrupted(desk: Desk, session: Session) -> None:
+    """What failed is gone; what was only interrupted stays, and somebody may have come for it."""
+    is_running = session.running()
+    rows = session.unsettled()
+    count = sum(_condition(row, is_running) == "interrupted" for row in rows)
+    if count:
+        desk.console.warning(
+            f"{count} interrupted upload(s) stay: the same send goes on with each; to discard "
+            "them: cfupload cleanup --orphans"
+        )
 
 
 def _planned(session: Session, choice: Choice) -> tuple[list[Item], CfuploadError | None]:

@@ -11,7 +11,7 @@ from cfstream_upload.cli.desk import Desk
 from cfstream_upload.cli.everywhere import keeping_everywhere, with_everywhere
 from cfstream_upload.errors import UsageProblem
 
-MOST_NAMED = 3
+MOST_NAMED = 2
 """Lost workers that are named."""
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def _shown(desk: Desk, workers: list[Worker], whole: Whole) -> None:
         desk.console.line(f"Ended within the last hour: {ended}.")
     if lost:
         desk.console.line(_lost(lost))
+        if whole.interrupted or whole.kept:
+            desk.console.line("The same send goes on with what they left.")
     for line in _lines(whole):
         desk.console.line(line)
 
@@ -120,10 +122,7 @@ def _lost(lost: list[Worker]) -> str:
     lost = sorted(lost, key=lambda one: one.seen)
     names = [f"{_called(one)} silent for {human_time(one.seen)}" for one in lost[:MOST_NAMED]]
     names += [f"{len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
-    return (
-        f"Lost within the last hour: {len(lost)} ({', '.join(names)}). "
-        "The same send goes on with what they left."
-    )
+    return f"Lost within the last hour: {len(lost)} ({', '.join(names)})."
 
 
 def _now(worker: Worker) -> tuple[str, str]:
@@ -144,7 +143,6 @@ def _lines(whole: Whole) -> list[str]:
     from cfstream_upload.units import human_size, human_time
 
     left = "" if whole.seconds_left is None else f", {human_time(whole.seconds_left)} left"
-    size = f", {human_size(whole.bytes_left)} still to send" if whole.bytes_left else ""
     now = (
         f"{_counted(whole.workers, 'worker')}, "
         f"{_counted(whole.running, 'upload')} running, {human_size(whole.speed)}/s"
@@ -152,7 +150,8 @@ def _lines(whole: Whole) -> list[str]:
     rows = f"{whole.interrupted} interrupted, {whole.kept} kept, {_counted(whole.debts, 'debt')}"
     files = f"{whole.done} sent, {whole.already} already there, {whole.passed} passed by"
     lines = [
-        f"In all: {now}{size}{left}.",
+        f"In all: {now}.",
+        *([f"Still to send: {human_size(whole.bytes_left)}{left}."] if whole.bytes_left else []),
         f"Files within the last hour: {files}, {whole.failed} failed.",
         f"The journal: {_counted(whole.receipts, 'receipt')}, {rows}.",
     ]

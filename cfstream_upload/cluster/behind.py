@@ -23,7 +23,10 @@ def left_behind(session: Session, flight: Flight, why: CfuploadError) -> Result:
     error = why
     if row is not None:
         words = f"{why.message}; an upload of this file is unfinished"
-        hint = "The same command goes on with it. To discard it: cfupload cleanup --orphans"
+        discard = (
+            f"cfupload cleanup --orphans {row.uid}" if row.uid else "cfupload cleanup --orphans"
+        )
+        hint = f"The same command goes on with it. To discard it: {discard}"
         error = LeftoverRemains(words, hint, uid=row.uid)
     if isinstance(error, NotStarted):
         error = TroubleOutlasted(why.message, why.hint)
@@ -37,6 +40,8 @@ def left_behind(session: Session, flight: Flight, why: CfuploadError) -> Result:
 def _unfinished(session: Session, path: str) -> Attempt | None:
     with suppress(CfuploadError):
         for row in session.unsettled():
-            if row.path == path and not row.kept and (row.is_debt or row.stage is Stage.CREATED):
+            # A worker that went kept it for others, and nobody at the command had asked for that.
+            wanted = row.kept and session.policy.keep_failed
+            if row.path == path and not wanted and (row.is_debt or row.stage is Stage.CREATED):
                 return row
     return None

@@ -25,12 +25,12 @@ def looked_at(place: Place, session: Session | None) -> Check:
 
     ``session`` None: there is no journal yet, and asking workers would make one.
     """
-    if not place.address:
-        return fine(_NAME, f"{place}: {place.workers} processes of this machine")
     try:
         from cfstream_upload.cluster.dispatch import Dispatch
     except ImportError as missing:
         return refused(_NAME, without_dask(missing))
+    if not place.address:
+        return fine(_NAME, f"{place}: {place.workers} processes of this machine")
     news: queue.SimpleQueue[News] = queue.SimpleQueue()
     link = Dispatch(place, f"cfupload-{uuid4().hex[:12]}", news, Interruption())
     try:

@@ -37,6 +37,9 @@ LOOK_EVERY = 1.0
 ASKED_FOR = 60.0
 """Seconds that workers have to say what they are."""
 
+GREETED_WITHIN = 10.0
+"""Seconds that a scheduler may take to answer beyond those for connecting."""
+
 CLOSING = 10.0
 _T = TypeVar("_T")
 
@@ -170,8 +173,9 @@ class Dispatch:
         self._client = client
         stack.push_async_callback(_closed, client)
         try:
-            await client
-        except (OSError, ValueError, RuntimeError, ImportError) as trouble:
+            # Dask's own limit is for connecting: what is no scheduler may take that, and be silent.
+            await asyncio.wait_for(client, self.timeout + GREETED_WITHIN)
+        except Exception as trouble:  # noqa: BLE001  of what is no scheduler Dask says anything
             raise _unreachable(self.place, trouble) from None
         client.subscribe_topic(TOPIC, self._hear)
         client.subscribe_topic("all", self._hear_of_workers)
@@ -281,5 +285,6 @@ def _unreachable(place: Place, trouble: Exception) -> CfuploadError:
         )
     return ConfigProblem(
         f"The scheduler {place} cannot be talked to ({type(trouble).__name__})",
-        "Install the same Dask everywhere; for tls:// set DASK_DISTRIBUTED__COMM__TLS__….",
+        "Is that a scheduler, and not its dashboard? Install the same Dask everywhere; for tls:// "
+        "set DASK_DISTRIBUTED__COMM__TLS__….",
     )

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from cfstream_upload import events
 from cfstream_upload.batch import Place
 from cfstream_upload.cluster.letters import Reply
-from cfstream_upload.errors import Busy, CfuploadError, ConfigProblem, TroubleOutlasted, described
+from cfstream_upload.errors import (
+    Busy,
+    CfuploadError,
+    ConfigProblem,
+    FileProblem,
+    TroubleOutlasted,
+    described,
+)
 from cfstream_upload.result import Result
 
 MOST_LOST = 5
@@ -81,6 +88,11 @@ class Flight:
     def result(self, reply: Reply) -> Result:
         """The file's result, under the name that the user gave it."""
         result = replace(reply.result, file=self.place[1])
+        error = result.error
+        if isinstance(error, FileProblem) and "://" in self.absolute:
+            # Who may read a source is a matter of the worker's machine, and not of the command's.
+            words = f"{error.message} (at the worker {reply.worker})"
+            result = replace(result, error=type(error)(words, error.hint, uid=error.uid))
         if result.outcome == "already" and result.uid in self._made:
             # A worker was lost between the end of the upload and its reply.
             return replace(result, outcome="uploaded", sent=result.size or 0)

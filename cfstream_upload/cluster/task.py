@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
@@ -153,6 +153,13 @@ class Departure(WorkerPlugin):  # type: ignore[misc]  # Dask has no types for us
         ends = time.monotonic() + DEPARTURE_SECONDS
         while any(post.running for post in posts) and time.monotonic() < ends:
             await asyncio.sleep(0.05)
+        # Whoever asks for the fleet's status is to hear that it ended, and not that it is lost.
+        await asyncio.to_thread(_close_all)
+
+
+def _close_all() -> None:
+    with _turn, suppress(CfuploadError):
+        _close_idle(set(_posts))
 
 
 def _stay_resumable(worker: Worker) -> None:

@@ -94,6 +94,8 @@ class Presence:
             if not elsewhere:
                 self._ends[_end_of(result)] += 1
             self._done_bytes += result.size or 0
+        if not elsewhere:
+            self._begin()
 
     def close(self) -> None:
         """Say that this process has ended."""

@@ -14,9 +14,10 @@ log=${LOG:-dask.log}
 : >"$log"
 
 # The first shell.
-dask scheduler --host 127.0.0.1 --port "$port" --no-dashboard >>"$log" 2>&1 &
+dask scheduler --host 127.0.0.1 --port "$port" --dashboard-address 127.0.0.1:0 --no-dashboard >>"$log" 2>&1 &
 scheduler=$!
-dask worker "$address" --nworkers "${WORKERS:-2}" --nthreads 1 --no-dashboard >>"$log" 2>&1 &
+dask worker "$address" --host 127.0.0.1 --nworkers "${WORKERS:-2}" --nthreads 1 \
+    --dashboard-address 127.0.0.1:0 --no-dashboard >>"$log" 2>&1 &
 workers=$!
 end() {
     kill "$workers" && wait "$workers"
