@@ -175,8 +175,8 @@ def _fleet(figures: Json) -> list[str]:
     """How a fleet grows."""
     return [
         f"{workers} workers, a line of 100 Mbit/s each: {one['mbit']:g} Mbit/s, "
-        f"{one['share']:.1%} of linear; {one['cores']:.2f} cores busy, those of the server and of "
-        f"the command included"
+        f"{one['share']:.1%} of linear; {one['cores']:.2f} of the machine's cores busy over the "
+        f"busiest ten seconds"
         for workers, one in figures.get("scaling", {}).items()
         if isinstance(one, Mapping)
     ]

@@ -57,15 +57,6 @@ class Crew:
             check=True, capture_output=True,
         )  # fmt: skip
 
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU that the workers who live took so far."""
-        ticks = 0
-        for worker in self._workers:
-            words = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
-            ticks += sum(map(int, words.split()[11:13]))
-        return ticks / os.sysconf("SC_CLK_TCK")
-
     def dismiss(self) -> None:
         """``kill -9`` for all."""
         for worker in self._workers:
