@@ -91,8 +91,7 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
             lambda: _arrived(model) / wanted.files,
         )
 
-        def trouble() -> None:
-            gang.strike()
+        def crash() -> None:
             if restarts.due():
                 database.restart()
 
@@ -101,7 +100,8 @@ def _stormed(wanted: argparse.Namespace) -> dict[str, Any]:
             "--manifest", str(folder / "sent.csv"), str(films),
         ]  # fmt: skip
         codes: list[int] = []
-        with every(wanted.kill_every, trouble):
+        # By progress, and so looked at often: a quick machine is through before the next kill.
+        with every(wanted.kill_every, gang.strike), every(0.2, crash):
             while len(codes) < MOST_RUNS and (not codes or codes[-1]):
                 print(f"run {len(codes) + 1}", file=sys.stderr, flush=True)
                 ended = subprocess.run(command, env=environment, capture_output=True, check=False)
