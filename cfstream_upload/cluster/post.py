@@ -145,6 +145,11 @@ class Post:
         if not self.session.interruption.count:
             self.session.interruption.stop(SIGTERM)
 
+    def say_goodbye(self) -> None:
+        """Have the fleet's status tell that this worker has ended, and not that it is lost."""
+        if self.session.company is not None:
+            self.session.company.close()
+
     def close(self) -> None:
         """Close what was opened."""
         self.session.close()

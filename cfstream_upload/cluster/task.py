@@ -153,13 +153,14 @@ class Departure(WorkerPlugin):  # type: ignore[misc]  # Dask has no types for us
         ends = time.monotonic() + DEPARTURE_SECONDS
         while any(post.running for post in posts) and time.monotonic() < ends:
             await asyncio.sleep(0.05)
-        # Whoever asks for the fleet's status is to hear that it ended, and not that it is lost.
-        await asyncio.to_thread(_close_all)
+        # Not closed: to what Dask still hands over they must answer that they left.
+        await asyncio.to_thread(_say_goodbye, posts)
 
 
-def _close_all() -> None:
-    with _turn, suppress(CfuploadError):
-        _close_idle(set(_posts))
+def _say_goodbye(posts: list[Post]) -> None:
+    for post in posts:
+        with suppress(CfuploadError):
+            post.say_goodbye()
 
 
 def _stay_resumable(worker: Worker) -> None:
